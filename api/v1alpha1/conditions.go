@@ -1,0 +1,176 @@
+package v1alpha1
+
+// Condition types of every kind (kstatus: Ready is always there once touched, Reconciling and
+// Stalled only while true).
+const (
+	// ConditionReady says whether the object does what it is for. For a Tenant: whether the
+	// customer can work.
+	ConditionReady = "Ready"
+	// ConditionReconciling is there while the operator works towards the spec.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is there while only an edit helps.
+	ConditionStalled = "Stalled"
+)
+
+// Condition types of a Tenant, one for each step, in the order of the steps.
+const (
+	// ConditionDomainsClaimed says that the tenant holds every domain it wants.
+	ConditionDomainsClaimed = "DomainsClaimed"
+	// ConditionDatabaseReady says that the tenant has a place on a database that works.
+	ConditionDatabaseReady = "DatabaseReady"
+	// ConditionSchemaReady says that schema, roles and grants are as wanted.
+	ConditionSchemaReady = "SchemaReady"
+	// ConditionCredentialsReady says that the login in the Secret works.
+	ConditionCredentialsReady = "CredentialsReady"
+	// ConditionMigrated says that the schema stands at the wanted version.
+	ConditionMigrated = "Migrated"
+	// ConditionVerified says that the tenant's own login can use its own tables.
+	ConditionVerified = "Verified"
+	// ConditionRouted says that the data plane accepted the tenant's routes.
+	ConditionRouted = "Routed"
+)
+
+// Condition types of a TenantDatabase.
+const (
+	// ConditionReachable says that the operator can log in.
+	ConditionReachable = "Reachable"
+	// ConditionPrivileged says that the operator's login has the rights it needs.
+	ConditionPrivileged = "Privileged"
+	// ConditionSharedMigrated says that the shared schema stands at the wanted version.
+	ConditionSharedMigrated = "SharedMigrated"
+)
+
+// Reasons of conditions that are as they should be.
+const (
+	// ReasonReady : everything is as the spec wants it.
+	ReasonReady = "Ready"
+	// ReasonSucceeded : this step is done.
+	ReasonSucceeded = "Succeeded"
+	// ReasonNotRequested : the spec asks for nothing here.
+	ReasonNotRequested = "NotRequested"
+	// ReasonPinned : the step is done; the schema stays at the version it is pinned to.
+	ReasonPinned = "Pinned"
+)
+
+// Reasons of work under way.
+const (
+	// ReasonProgressing : the operator works on it.
+	ReasonProgressing = "Progressing"
+	// ReasonPending : an earlier step is not done yet.
+	ReasonPending = "Pending"
+	// ReasonDeleting : the object is being deleted.
+	ReasonDeleting = "Deleting"
+	// ReasonRetrying : an unexpected error is being retried.
+	ReasonRetrying = "Retrying"
+)
+
+// Reasons for a Tenant's class and its use.
+const (
+	// ReasonClassNotFound : spec.className names no TenantClass.
+	ReasonClassNotFound = "ClassNotFound"
+	// ReasonNamespaceNotAllowed : the class, database or MigrationSet does not allow the
+	// Tenant's namespace.
+	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
+)
+
+// Reasons of DomainsClaimed.
+const (
+	// ReasonInvalidDomain : an entry of spec.domains is no host name.
+	ReasonInvalidDomain = "InvalidDomain"
+	// ReasonDomainTaken : another tenant holds the host.
+	ReasonDomainTaken = "DomainTaken"
+)
+
+// Reasons of DatabaseReady.
+const (
+	// ReasonDatabaseNotFound : the TenantDatabase does not exist.
+	ReasonDatabaseNotFound = "DatabaseNotFound"
+	// ReasonDatabaseNotReady : the TenantDatabase is not Ready.
+	ReasonDatabaseNotReady = "DatabaseNotReady"
+	// ReasonDatabaseFull : no database of the class has room.
+	ReasonDatabaseFull = "DatabaseFull"
+)
+
+// Reasons of SchemaReady.
+const (
+	// ReasonInvalidSchemaName : the schema name is reserved or malformed.
+	ReasonInvalidSchemaName = "InvalidSchemaName"
+	// ReasonSchemaNameTaken : the schema exists and belongs to somebody else.
+	ReasonSchemaNameTaken = "SchemaNameTaken"
+	// ReasonSchemaRetained : the schema was kept when a Tenant of this name was deleted; adopt it.
+	ReasonSchemaRetained = "SchemaRetained"
+)
+
+// Reasons of CredentialsReady.
+const (
+	// ReasonSecretNameTaken : a Secret of the wanted name is not the operator's.
+	ReasonSecretNameTaken = "SecretNameTaken"
+	// ReasonLoginFailed : the login in the Secret does not work.
+	ReasonLoginFailed = "LoginFailed"
+)
+
+// Reasons of Migrated and of a MigrationSet.
+const (
+	// ReasonMigrationSetNotFound : the MigrationSet does not exist.
+	ReasonMigrationSetNotFound = "MigrationSetNotFound"
+	// ReasonMigrationSetNotReady : the MigrationSet is not Ready.
+	ReasonMigrationSetNotReady = "MigrationSetNotReady"
+	// ReasonMigrationFailed : a migration failed; the schema stays at the version before it.
+	ReasonMigrationFailed = "MigrationFailed"
+	// ReasonTargetVersionNotFound : spec.migrations.targetVersion is not in the set.
+	ReasonTargetVersionNotFound = "TargetVersionNotFound"
+	// ReasonDowngradeRefused : the wanted version is older than the schema's.
+	ReasonDowngradeRefused = "DowngradeRefused"
+	// ReasonChecksumChanged : a migration that was applied has other content now.
+	ReasonChecksumChanged = "ChecksumChanged"
+	// ReasonSourceNotFound : a ConfigMap or key of the source does not exist.
+	ReasonSourceNotFound = "SourceNotFound"
+	// ReasonInvalidMigrations : the files cannot be read as migrations.
+	ReasonInvalidMigrations = "InvalidMigrations"
+	// ReasonSharedNotMigrated : the shared schema is not at its version yet.
+	ReasonSharedNotMigrated = "SharedNotMigrated"
+)
+
+// Reasons of Verified.
+const (
+	// ReasonVerificationFailed : the tenant's login cannot use the tenant's tables.
+	ReasonVerificationFailed = "VerificationFailed"
+)
+
+// Reasons of Routed.
+const (
+	// ReasonRouteNameTaken : a route of the wanted name is not the operator's.
+	ReasonRouteNameTaken = "RouteNameTaken"
+	// ReasonRouteNotAccepted : the data plane has not accepted the route, or refused it.
+	ReasonRouteNotAccepted = "RouteNotAccepted"
+	// ReasonRouteAPIMissing : the cluster has no Gateway API.
+	ReasonRouteAPIMissing = "RouteAPIMissing"
+	// ReasonBackendNotFound : the backend Service does not exist.
+	ReasonBackendNotFound = "BackendNotFound"
+	// ReasonReferenceNotPermitted : no ReferenceGrant allows the backend in another namespace.
+	ReasonReferenceNotPermitted = "ReferenceNotPermitted"
+)
+
+// Reasons of a TenantDatabase.
+const (
+	// ReasonSecretNotFound : the connection Secret does not exist.
+	ReasonSecretNotFound = "SecretNotFound"
+	// ReasonInvalidConnection : the connection Secret cannot be read as a connection.
+	ReasonInvalidConnection = "InvalidConnection"
+	// ReasonMissingPrivileges : the operator's login lacks rights.
+	ReasonMissingPrivileges = "MissingPrivileges"
+	// ReasonUnsupportedVersion : the server is older than PostgreSQL 15.
+	ReasonUnsupportedVersion = "UnsupportedVersion"
+	// ReasonIdentityChanged : the server is not the one that was there before.
+	ReasonIdentityChanged = "IdentityChanged"
+	// ReasonInUse : tenants still live on the database.
+	ReasonInUse = "InUse"
+)
+
+// Reasons of a DomainClaim.
+const (
+	// ReasonHeld : a living Tenant holds the host.
+	ReasonHeld = "Held"
+	// ReasonHolderGone : the Tenant is gone and the claim is being released.
+	ReasonHolderGone = "HolderGone"
+)

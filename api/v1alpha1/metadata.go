@@ -1,0 +1,22 @@
+package v1alpha1
+
+const (
+	// Finalizer holds an object until the operator has taken back what it made for it.
+	Finalizer = "tenantry.dev/finalizer"
+
+	// LabelTenant carries the name of the Tenant for which an object was made.
+	LabelTenant = "tenantry.dev/tenant"
+	// LabelManagedBy is the recommended label of Kubernetes for the tool that owns an object.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// ManagedBy is the operator's value of LabelManagedBy.
+	ManagedBy = "tenantry"
+
+	// AnnotationAdopt on a Tenant takes over a retained schema: its value is the UID of the
+	// deleted Tenant, as the condition SchemaReady names it.
+	AnnotationAdopt = "tenantry.dev/adopt"
+	// AnnotationAcceptIdentity on a TenantDatabase accepts that the server was replaced: its
+	// value is the new system identifier, as the condition Reachable names it.
+	AnnotationAcceptIdentity = "tenantry.dev/accept-identity"
+	// AnnotationReconcile on any kind asks for a reconcile now; the value is free.
+	AnnotationReconcile = "tenantry.dev/reconcile-at"
+)

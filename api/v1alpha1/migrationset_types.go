@@ -1,0 +1,172 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// MigrationFormat is the convention by which migration files are named and read.
+// +kubebuilder:validation:Enum=Auto;Plain;Goose;GolangMigrate;Flyway
+type MigrationFormat string
+
+const (
+	// FormatAuto finds the format from the file names and contents.
+	FormatAuto MigrationFormat = "Auto"
+	// FormatPlain is NNN_name.sql.
+	FormatPlain MigrationFormat = "Plain"
+	// FormatGoose is goose's: one file with -- +goose annotations.
+	FormatGoose MigrationFormat = "Goose"
+	// FormatGolangMigrate is golang-migrate's: N_name.up.sql and N_name.down.sql.
+	FormatGolangMigrate MigrationFormat = "GolangMigrate"
+	// FormatFlyway is Flyway's: V1_2__name.sql and R__name.sql.
+	FormatFlyway MigrationFormat = "Flyway"
+)
+
+// MigrationSetSpec says where versioned SQL comes from and how it is run.
+type MigrationSetSpec struct {
+	// source is where the files are.
+	// +required
+	Source MigrationSource `json:"source,omitzero"`
+
+	// format is the convention of the files: Auto, Plain, Goose, GolangMigrate or Flyway.
+	// +optional
+	// +kubebuilder:default=Auto
+	Format MigrationFormat `json:"format,omitempty"`
+
+	// allowedNamespaces says from which namespaces Tenants may be migrated by this set.
+	// +optional
+	// +kubebuilder:default={from: Same}
+	AllowedNamespaces *AllowedNamespaces `json:"allowedNamespaces,omitempty"`
+
+	// lockTimeoutMilliseconds is how long a migration waits for a lock before it gives way
+	// and is tried again; an application's reads never wait longer behind it.
+	// +optional
+	// +kubebuilder:default=2000
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=600000
+	LockTimeoutMilliseconds int32 `json:"lockTimeoutMilliseconds,omitempty"`
+
+	// statementTimeoutSeconds ends a migration whose single statement runs longer.
+	// +optional
+	// +kubebuilder:default=900
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	StatementTimeoutSeconds int32 `json:"statementTimeoutSeconds,omitempty"`
+}
+
+// MigrationSource is where migration files are.
+type MigrationSource struct {
+	// configMaps of this namespace whose keys are file names and whose values are the files.
+	// They are read together as one folder.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	ConfigMaps []ConfigMapSource `json:"configMaps,omitempty"`
+}
+
+// ConfigMapSource names a ConfigMap, and keys of it if not all are meant.
+type ConfigMapSource struct {
+	LocalReference `json:",inline"`
+
+	// keys are the files to read. Left out, all keys are read.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	Keys []string `json:"keys,omitempty"`
+}
+
+// MigrationSetStatus is what the operator read and how far the tenants are.
+type MigrationSetStatus struct {
+	// conditions say whether the set can be run.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+
+	// observedGeneration is the newest generation of the spec on which there is a verdict.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// version is the newest version that the set holds and tenants are taken to.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Version string `json:"version,omitempty"`
+
+	// digest is the SHA-256 over all migrations of that version.
+	// +optional
+	// +kubebuilder:validation:MaxLength=80
+	Digest string `json:"digest,omitempty"`
+
+	// format is the convention by which the files were read.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	Format string `json:"format,omitempty"`
+
+	// migrations is how many migrations the set holds.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Migrations int32 `json:"migrations,omitempty"`
+
+	// tenants is how many tenants are migrated by this set.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Tenants int32 `json:"tenants,omitempty"`
+
+	// updatedTenants is how many of them stand at the wanted version.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	UpdatedTenants int32 `json:"updatedTenants,omitempty"`
+
+	// failedTenants is how many of them failed on their way to the wanted version.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	FailedTenants int32 `json:"failedTenants,omitempty"`
+}
+
+// MigrationSet is versioned SQL of a product team and the way it reaches tenants.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=ms,categories=tenantry
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Tenants",type=integer,JSONPath=`.status.tenants`
+// +kubebuilder:printcolumn:name="Updated",type=integer,JSONPath=`.status.updatedTenants`
+// +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.failedTenants`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Format",type=string,priority=1,JSONPath=`.status.format`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+type MigrationSet struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec says where the SQL comes from and how it is run.
+	// +required
+	Spec MigrationSetSpec `json:"spec,omitzero"`
+
+	// status is what the operator read and how far the tenants are.
+	// +optional
+	// +kubebuilder:default={observedGeneration:-1}
+	Status MigrationSetStatus `json:"status,omitzero"`
+}
+
+// MigrationSetList is a list of MigrationSets.
+//
+// +kubebuilder:object:root=true
+type MigrationSetList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []MigrationSet `json:"items"`
+}
+
+// GetConditions returns the conditions; it serves the code that all kinds share.
+func (m *MigrationSet) GetConditions() *[]metav1.Condition { return &m.Status.Conditions }

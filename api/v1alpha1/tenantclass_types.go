@@ -1,0 +1,211 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// TenantClassSpec is what the platform team offers to tenants.
+type TenantClassSpec struct {
+	// allowedNamespaces says from which namespaces Tenants may name this class. Same has no
+	// meaning for a cluster-wide class.
+	// +optional
+	// +kubebuilder:default={from: All}
+	// +kubebuilder:validation:XValidation:rule="self.from != 'Same'",message="a TenantClass has no namespace: use All or Selector"
+	AllowedNamespaces *AllowedNamespaces `json:"allowedNamespaces,omitempty"`
+
+	// databases are the TenantDatabases on which tenants are placed; a new tenant goes to the
+	// one with the most free capacity and stays there.
+	// +required
+	// +listType=map
+	// +listMapKey=namespace
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Databases []NamespacedReference `json:"databases,omitempty"`
+
+	// migrationSetRef names the MigrationSet whose migrations every tenant of this class gets.
+	// Left out, tenants get an empty schema.
+	// +optional
+	MigrationSetRef *NamespacedReference `json:"migrationSetRef,omitempty"`
+
+	// routing says how tenants' domains reach the product. Left out, domains are claimed and
+	// not routed.
+	// +optional
+	Routing *Routing `json:"routing,omitempty"`
+
+	// deletionPolicy says what becomes of a tenant's data when its Tenant is deleted: Retain
+	// keeps it, Delete drops it. A Tenant may say otherwise for itself.
+	// +optional
+	// +kubebuilder:default=Retain
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+
+	// limits bound what one tenant's login may use.
+	// +optional
+	Limits *TenantLimits `json:"limits,omitempty"`
+}
+
+// Routing says how tenants' domains reach the product.
+// +kubebuilder:validation:XValidation:rule="has(self.gateway) != has(self.ingress)",message="set exactly one of gateway and ingress"
+type Routing struct {
+	// gateway attaches an HTTPRoute for each tenant to these Gateways.
+	// +optional
+	Gateway *GatewayRouting `json:"gateway,omitempty"`
+
+	// ingress makes an Ingress for each tenant.
+	// +optional
+	Ingress *IngressRouting `json:"ingress,omitempty"`
+
+	// backend is the Service that serves all tenants of the class.
+	// +required
+	Backend ServiceBackend `json:"backend,omitzero"`
+
+	// tenantHeader is the request header that tells the backend which tenant a request is for,
+	// as "<namespace>/<name>". It is always overwritten, never appended to. Gateway only: the
+	// Ingress API cannot set headers.
+	// +optional
+	// +kubebuilder:default="X-Tenantry-Tenant"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$`
+	TenantHeader string `json:"tenantHeader,omitempty"`
+}
+
+// GatewayRouting routes by Gateway API.
+type GatewayRouting struct {
+	// parentRefs are the Gateways to which the tenants' HTTPRoutes attach.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	ParentRefs []GatewayReference `json:"parentRefs,omitempty"`
+}
+
+// GatewayReference names a Gateway, and a listener of it if need be.
+type GatewayReference struct {
+	NamespacedReference `json:",inline"`
+
+	// sectionName is the listener of the Gateway. Left out, the route attaches to every
+	// listener that allows it.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	SectionName string `json:"sectionName,omitempty"`
+}
+
+// IngressRouting routes by Ingress.
+type IngressRouting struct {
+	// className names the IngressClass.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	ClassName string `json:"className,omitempty"`
+}
+
+// ServiceBackend names a port of a Service.
+type ServiceBackend struct {
+	// name of the Service.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+
+	// namespace of the Service. Left out, it is the Tenant's own. Another namespace must allow
+	// it by a ReferenceGrant; the Ingress API cannot cross namespaces.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Namespace string `json:"namespace,omitempty"`
+
+	// port of the Service.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+}
+
+// TenantLimits bound what one tenant's login may use.
+type TenantLimits struct {
+	// connections is the greatest number of sessions of the tenant's login at a time.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	Connections int32 `json:"connections,omitempty"`
+
+	// statementTimeoutSeconds ends statements that run longer. The login can raise it for its
+	// own session: it is a default, not a wall.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	StatementTimeoutSeconds int32 `json:"statementTimeoutSeconds,omitempty"`
+
+	// idleInTransactionTimeoutSeconds ends sessions that hold a transaction open without
+	// working. The login can raise it for its own session.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	IdleInTransactionTimeoutSeconds int32 `json:"idleInTransactionTimeoutSeconds,omitempty"`
+}
+
+// TenantClassStatus is what the operator saw of the class.
+type TenantClassStatus struct {
+	// conditions say whether tenants of this class can be served.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+
+	// observedGeneration is the newest generation of the spec on which there is a verdict.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// tenants is how many Tenants name this class.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Tenants int32 `json:"tenants,omitempty"`
+}
+
+// TenantClass is an offer of the platform team: which databases, migrations and routes the
+// Tenants that name it get, and which namespaces may name it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=tc,categories=tenantry
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Tenants",type=integer,JSONPath=`.status.tenants`
+// +kubebuilder:printcolumn:name="Deletion",type=string,JSONPath=`.spec.deletionPolicy`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+type TenantClass struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what the platform team offers.
+	// +required
+	Spec TenantClassSpec `json:"spec,omitzero"`
+
+	// status is what the operator saw of the class.
+	// +optional
+	// +kubebuilder:default={observedGeneration:-1}
+	Status TenantClassStatus `json:"status,omitzero"`
+}
+
+// TenantClassList is a list of TenantClasses.
+//
+// +kubebuilder:object:root=true
+type TenantClassList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []TenantClass `json:"items"`
+}
+
+// GetConditions returns the conditions; it serves the code that all kinds share.
+func (c *TenantClass) GetConditions() *[]metav1.Condition { return &c.Status.Conditions }
