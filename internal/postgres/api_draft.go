@@ -3,103 +3,24 @@ package postgres
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
-
-	"github.com/tenantry/tenantry/internal/fault"
 )
 
 var errDraft = errors.New("draft")
 
-// Config is where and as whom to connect. No form of it shows the password.
-type Config struct{ host string }
-
-func ParseDSN(dsn string) (Config, error)                     { return Config{}, errDraft }
-func ConfigFromKeys(keys map[string][]byte) (Config, error)   { return Config{}, errDraft }
-func (c Config) Host() string                                 { return "" }
-func (c Config) Port() uint16                                 { return 0 }
-func (c Config) Database() string                             { return "" }
-func (c Config) User() string                                 { return "" }
-func (c Config) Password() string                             { return "" }
-func (c Config) WithLogin(user, password string) Config       { return c }
-func (c Config) WithEndpoint(host string, port uint16) Config { return c }
-func (c Config) Equal(other Config) bool                      { return true }
-func (c Config) URI(searchPath ...string) string              { return "" }
-func (c Config) String() string                               { return "" }
-func (c Config) GoString() string                             { return "" }
-func (c Config) LogValue() slog.Value                         { return slog.Value{} }
-func (c Config) MarshalJSON() ([]byte, error)                 { return nil, errDraft }
-
-// PoolOptions tune a pool; zero values are defaults.
-type PoolOptions struct {
-	ApplicationName          string
-	MaxConns                 int32
-	StatementTimeout         time.Duration
-	LockTimeout              time.Duration
-	IdleInTransactionTimeout time.Duration
-}
-
-// DB is one database as the operator's login sees it.
-type DB struct{}
-
-func Open(ctx context.Context, cfg Config, opts PoolOptions) (*DB, error) { return nil, errDraft }
-func (db *DB) Close()                                                     {}
-func (db *DB) Config() Config                                             { return Config{} }
-
-// Cause is what an error of the server or of the network means; used as a condition's reason.
-type Cause string
-
-const (
-	AuthenticationFailed  Cause = "AuthenticationFailed"
-	Unreachable           Cause = "Unreachable"
-	DatabaseNotFound      Cause = "DatabaseNotFound"
-	ReadOnly              Cause = "ReadOnly"
-	InsufficientPrivilege Cause = "InsufficientPrivilege"
-	TooManyConnections    Cause = "TooManyConnections"
-	DiskFull              Cause = "DiskFull"
-	OutOfMemory           Cause = "OutOfMemory"
-	TLSFailed             Cause = "TLSFailed"
-	LockTimeout           Cause = "LockTimeout"
-	StatementTimeout      Cause = "StatementTimeout"
-	ServerShuttingDown    Cause = "ServerShuttingDown"
-	ConnectionLost        Cause = "ConnectionLost"
-	Conflict              Cause = "Conflict"
-	DependentObjects      Cause = "DependentObjects"
-	Canceled              Cause = "Canceled"
-	DatabaseError         Cause = "DatabaseError"
-)
-
 // Reasons of faults that are not an error of the server.
 const (
-	ReasonInvalidConnection = "InvalidConnection"
-	ReasonSchemaNameInvalid = "SchemaNameInvalid"
-	ReasonSchemaNameTaken   = "SchemaNameTaken"
-	ReasonSchemaRetained    = "SchemaRetained"
-	ReasonDatabaseFull      = "DatabaseFull"
-	ReasonNotOwner          = "NotOwner"
-	ReasonNotBootstrapped   = "NotBootstrapped"
-	ReasonIdentityMismatch  = "IdentityMismatch"
-	ReasonDomainTaken       = "DomainTaken"
+	ReasonSchemaNameTaken  = "SchemaNameTaken"
+	ReasonSchemaRetained   = "SchemaRetained"
+	ReasonDatabaseFull     = "DatabaseFull"
+	ReasonNotOwner         = "NotOwner"
+	ReasonNotBootstrapped  = "NotBootstrapped"
+	ReasonIdentityMismatch = "IdentityMismatch"
+	ReasonDomainTaken      = "DomainTaken"
 )
 
 // ErrNotOwner: the registry says that the schema belongs to another UID.
 var ErrNotOwner = errors.New("the registry names another owner")
-
-func CauseOf(err error) Cause                   { return "" }
-func Retryable(err error) bool                  { return false }
-func Fault(err error, what string) *fault.Fault { return nil }
-
-const MaxSchemaNameLength = 48
-
-func ValidateSchemaName(name string) error { return errDraft }
-
-// RoleNames are a tenant's roles.
-type RoleNames struct{ Owner, App string }
-
-func TenantRoles(database, schema string) RoleNames  { return RoleNames{} }
-func GroupRole(database string) string               { return "" }
-func MigratorRole(database, set string) string       { return "" }
-func SharedOwnerRole(database, schema string) string { return "" }
 
 // Report is what Preflight saw.
 type Report struct {
@@ -186,9 +107,6 @@ type RegistryRow struct {
 }
 
 func (db *DB) Tenants(ctx context.Context) ([]RegistryRow, error) { return nil, errDraft }
-
-func SCRAMVerifier(password string) (string, error) { return "", errDraft }
-func NewPassword() string                           { return "" }
 
 // ProbeResult is what a tenant's own login can do.
 type ProbeResult struct {

@@ -1,0 +1,131 @@
+package postgres
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+// maxIdentifier is PostgreSQL's NAMEDATALEN-1, in bytes. Longer names are cut by the server with
+// no more than a notice, so none may be sent.
+const maxIdentifier = 63
+
+// MaxSchemaNameLength is the greatest length of a tenant's schema name, in bytes. It is short of
+// PostgreSQL's 63 so that names made from it by the operator stay below that.
+const MaxSchemaNameLength = 50
+
+// ReasonInvalidSchemaName : the schema name is malformed or reserved.
+const ReasonInvalidSchemaName = "InvalidSchemaName"
+
+// RegistrySchema holds the registry. Only the operator has rights on it.
+const RegistrySchema = "tenantry"
+
+var schemaName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
+// reserved are the schemas of PostgreSQL and of the operator, and words that a session would
+// understand otherwise in a search_path.
+var reserved = []string{"public", "information_schema", RegistrySchema, "shared", "default", "none", "postgres"}
+
+// ValidateSchemaName returns a fault.Invalid that says what is wrong with a tenant's schema name.
+func ValidateSchemaName(name string) error {
+	if err := validateAnySchema(name); err != nil {
+		return err
+	}
+	if slices.Contains(reserved, name) {
+		return fault.NewInvalid(ReasonInvalidSchemaName, "schema name %q is reserved; choose another", name)
+	}
+	return nil
+}
+
+// validateAnySchema holds for tenants' schemas and for shared ones.
+func validateAnySchema(name string) error {
+	switch {
+	case len(name) > MaxSchemaNameLength:
+		return fault.NewInvalid(ReasonInvalidSchemaName, "schema name has %d characters; at most %d are allowed", len(name), MaxSchemaNameLength)
+	case !schemaName.MatchString(name):
+		return fault.NewInvalid(ReasonInvalidSchemaName, "schema name %q must begin with a letter and hold only lower case letters, digits and _", name)
+	case strings.HasPrefix(name, "pg_"), name == RegistrySchema, name == "information_schema":
+		return fault.NewInvalid(ReasonInvalidSchemaName, "schema name %q belongs to PostgreSQL or Tenantry; choose another", name)
+	}
+	return nil
+}
+
+// RoleNames are the roles of one tenant. Owner owns schema and objects and cannot log in; App is
+// the tenant's login.
+type RoleNames struct{ Owner, App string }
+
+// TenantRoles returns the names of a tenant's roles. Roles belong to the whole server, so the
+// database is in the name. Different pairs give different names: a plain name holds "__" first at
+// the joint, because its database neither holds "__" nor ends in "_"; all other pairs are told
+// apart by a hash in a name without "__".
+func TenantRoles(database, schema string) RoleNames {
+	stem := joinedName("tn_", database, schema, len("_owner"))
+	return RoleNames{Owner: stem + "_owner", App: stem + "_app"}
+}
+
+// SharedOwnerRole returns the role that owns a shared schema.
+func SharedOwnerRole(database, schema string) string {
+	return joinedName("tenantry_shared_", database, schema, len("_owner")) + "_owner"
+}
+
+// GroupRole returns the role that carries what all tenants of a database may do: connect and use
+// the shared schema. One for the whole server would let tenants of one database into another.
+func GroupRole(database string) string {
+	const prefix = "tenantry_tenants_"
+	if isPlain(database) && !strings.Contains(database, "__") && len(prefix+database) <= maxIdentifier {
+		return prefix + database
+	}
+	return prefix + cutName(database, maxIdentifier-len(prefix)-2-hashLength) + "__" + hashOf(database)
+}
+
+// MigratorRole returns the login that runs a migration set's SQL on a database. The set is named
+// as "namespace/name".
+func MigratorRole(database, set string) string {
+	const prefix = "tenantry_mig_"
+	return prefix + cutName(set, maxIdentifier-len(prefix)-1-hashLength) + "_" + hashOf(database, set)
+}
+
+// hashLength is in hexadecimal digits: 64 bits, so that nobody finds a schema name whose roles
+// have another tenant's names.
+const hashLength = 16
+
+func hashOf(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:])[:hashLength]
+}
+
+// joinedName leaves room for a suffix of the given length.
+func joinedName(prefix, database, schema string, suffix int) string {
+	plain := prefix + database + "__" + schema
+	if isPlain(database) && isPlain(schema) && len(plain)+suffix <= maxIdentifier &&
+		!strings.Contains(database, "__") && !strings.HasSuffix(database, "_") {
+		return plain
+	}
+	room := maxIdentifier - len(prefix) - 1 - hashLength - suffix
+	return prefix + cutName(schema, room) + "_" + hashOf(database, schema)
+}
+
+var plain = regexp.MustCompile(`^[a-z0-9_]+$`)
+
+func isPlain(name string) bool { return plain.MatchString(name) }
+
+func fitsName(name string) bool { return len(name) <= maxIdentifier }
+
+var notPlain = regexp.MustCompile(`[^a-z0-9]+`)
+
+// cutName returns a readable remainder of a name for people's eyes: it is never empty, holds no
+// "__" and does not begin or end with "_".
+func cutName(name string, room int) string {
+	name = strings.Trim(notPlain.ReplaceAllString(strings.ToLower(name), "_"), "_")
+	if len(name) > room {
+		name = strings.TrimRight(name[:room], "_")
+	}
+	if name == "" {
+		return "x"
+	}
+	return name
+}
