@@ -34,7 +34,7 @@ type TenantSpec struct {
 	// +kubebuilder:validation:MaxLength=50
 	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9_]*$`
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="schemaName is immutable; delete the Tenant (deletionPolicy Retain keeps the data) and create it anew"
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('pg_') && !(self in ['public', 'information_schema', 'tenantry', 'shared'])",message="this schema name is reserved by PostgreSQL or Tenantry; choose another"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('pg_') && !(self in ['public', 'information_schema', 'tenantry', 'shared', 'default', 'none', 'postgres'])",message="this schema name is reserved by PostgreSQL or Tenantry; choose another"
 	SchemaName string `json:"schemaName,omitempty"`
 
 	// deletionPolicy overrides the class's policy for this tenant: Retain keeps schema and

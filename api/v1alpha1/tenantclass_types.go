@@ -99,6 +99,14 @@ type IngressRouting struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	ClassName string `json:"className,omitempty"`
+
+	// annotations of every Ingress of the class, for what the Ingress API itself cannot say:
+	// middlewares, certificates, DNS records.
+	// +optional
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && size(self[k]) <= 4096)",message="an annotation has a key of at most 253 and a value of at most 4096 characters"
+	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
 // ServiceBackend names a port of a Service.

@@ -1,0 +1,74 @@
+package conditions
+
+import (
+	"context"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// maxNote bounds the text of an event; the API refuses more than 1 KiB.
+const maxNote = 1000
+
+// Writer writes statuses and the events of their transitions.
+type Writer struct {
+	Client   client.Client
+	Recorder events.EventRecorder
+}
+
+// Patch writes obj's status if it differs from base's: one merge patch under the optimistic lock,
+// since a merge patch replaces the whole list of conditions and would otherwise lose another
+// writer's. Events follow the write, so that none tells of a state that never was. An object that
+// is gone needs no status: that is no error.
+func (w *Writer) Patch(ctx context.Context, base, obj Object) error {
+	if equality.Semantic.DeepEqual(base, obj) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+	before := append([]metav1.Condition(nil), *base.GetConditions()...)
+	if err := w.Client.Status().Patch(ctx, obj, patch); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	w.announce(obj, before)
+	return nil
+}
+
+// IsConflict says whether a status was not written because somebody else wrote first; the next
+// pass sees their word.
+func IsConflict(err error) bool { return apierrors.IsConflict(err) }
+
+// announce sends one event when Ready moves, and one when a detail breaks or is mended. The first
+// success of a detail is no news: hundreds of new tenants would bury the events that matter.
+// Reconciling comes and goes with every pass and Stalled repeats Ready.
+func (w *Writer) announce(obj Object, before []metav1.Condition) {
+	wasReady := meta.IsStatusConditionTrue(before, v1alpha1.ConditionReady)
+	for _, c := range *obj.GetConditions() {
+		if c.Type == v1alpha1.ConditionReconciling || c.Type == v1alpha1.ConditionStalled || c.Status == metav1.ConditionUnknown {
+			continue
+		}
+		old := meta.FindStatusCondition(before, c.Type)
+		if old != nil && old.Status == c.Status && old.Reason == c.Reason {
+			continue
+		}
+		mended := old != nil && old.Status == metav1.ConditionFalse
+		if c.Status == metav1.ConditionTrue && c.Type != v1alpha1.ConditionReady && !mended {
+			continue
+		}
+		w.Recorder.Eventf(obj, nil, eventType(obj, c, wasReady), c.Reason, c.Type, "%s", clipTo(c.Type+": "+c.Message, maxNote))
+	}
+}
+
+// eventType warns when only an edit helps or when something that worked no longer does. Waiting
+// for a database that is still being set up is no warning.
+func eventType(obj Object, c metav1.Condition, wasReady bool) string {
+	if c.Status == metav1.ConditionFalse && (wasReady || IsTrue(obj, v1alpha1.ConditionStalled)) {
+		return corev1.EventTypeWarning
+	}
+	return corev1.EventTypeNormal
+}
