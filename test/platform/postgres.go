@@ -127,15 +127,7 @@ func (p *Postgres) create(ctx context.Context) error {
 // resume finds a detached server again, or starts it on its old data and port.
 func (p *Postgres) resume(ctx context.Context) error {
 	p.Port, p.LogPath = p.record.Port, p.command().log()
-	proc, err := p.command().adopt()
-	if err != nil {
-		return err
-	}
-	if proc == nil {
-		return p.launch(ctx)
-	}
-	p.proc = proc
-	return proc.waitReady(ctx, postgresReady, p.probe)
+	return p.launch(ctx)
 }
 
 // initdb makes the data folder: passwords for everyone, checksums, UTF-8 and an order of text that
@@ -195,17 +187,11 @@ func (p *Postgres) command() command {
 	return c
 }
 
-// launch starts the server and waits until it lets the superuser in.
+// launch finds or starts the server and waits until it lets the superuser in.
 func (p *Postgres) launch(ctx context.Context) error {
-	proc, err := p.command().start()
-	if err != nil {
-		return err
-	}
+	proc, err := p.command().ensure(ctx, postgresReady, p.probe)
 	p.proc = proc
-	if err := proc.waitReady(ctx, postgresReady, p.probe); err != nil {
-		return errors.Join(err, proc.stop())
-	}
-	return nil
+	return err
 }
 
 // probe logs in. SCRAM proves both sides, so a stranger's server on the port is no success.

@@ -62,6 +62,25 @@ func (c command) adopt() (*process, error) {
 	return &process{command: c, identity: id}, nil
 }
 
+// ensure finds the detached server again, or starts it, and waits until it is ready. What was
+// started here and is not ready in time is ended.
+func (c command) ensure(ctx context.Context, limit time.Duration, probe func(context.Context) error) (*process, error) {
+	p, err := c.adopt()
+	if err != nil {
+		return nil, err
+	}
+	if p != nil {
+		return p, p.waitReady(ctx, limit, probe)
+	}
+	if p, err = c.start(); err != nil {
+		return nil, err
+	}
+	if err := p.waitReady(ctx, limit, probe); err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	return p, nil
+}
+
 // start runs the server, its output going to its log.
 func (c command) start() (*process, error) {
 	log, err := os.OpenFile(c.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

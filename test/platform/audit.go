@@ -1,0 +1,75 @@
+package platform
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// AuditEvent is one write request that the API server answered.
+type AuditEvent struct {
+	User, UserAgent string
+	// Verb is create, update, patch, delete or deletecollection.
+	Verb                         string
+	Group, Resource, Subresource string
+	Namespace, Name              string
+	// Code is the HTTP status of the answer.
+	Code int
+}
+
+// AuditMark returns the present end of the audit log, for AuditEvents.
+func (c *ControlPlane) AuditMark() (int64, error) {
+	if c.AuditLog == "" {
+		return 0, errors.New("the control plane was started without WithAuditLog")
+	}
+	info, err := os.Stat(c.AuditLog)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// AuditEvents returns the write requests, answered ones, since a mark (0: since the start). The
+// log is written before the answer is sent, so a request that has returned is in it.
+func (c *ControlPlane) AuditEvents(mark int64) (events []AuditEvent, err error) {
+	if c.AuditLog == "" {
+		return nil, errors.New("the control plane was started without WithAuditLog")
+	}
+	file, err := os.Open(c.AuditLog)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if _, err := file.Seek(mark, io.SeekStart); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(file)
+	if err != nil {
+		return nil, err
+	}
+	// A request that is being logged just now may have left half a line.
+	data = data[:bytes.LastIndexByte(data, '\n')+1]
+	for line := range bytes.Lines(data) {
+		var raw struct {
+			Verb, UserAgent string
+			User            struct{ Username string }
+			ObjectRef       struct{ APIGroup, Resource, Subresource, Namespace, Name string }
+			ResponseStatus  struct{ Code int }
+		}
+		if err := json.Unmarshal(line, &raw); err != nil {
+			return nil, fmt.Errorf("audit log: %w", err)
+		}
+		events = append(events, AuditEvent{
+			User: raw.User.Username, UserAgent: raw.UserAgent, Verb: raw.Verb,
+			Group: raw.ObjectRef.APIGroup, Resource: raw.ObjectRef.Resource, Subresource: raw.ObjectRef.Subresource,
+			Namespace: raw.ObjectRef.Namespace, Name: raw.ObjectRef.Name, Code: raw.ResponseStatus.Code,
+		})
+	}
+	return events, nil
+}
