@@ -1,0 +1,94 @@
+package migrations
+
+// File is one file of a source: its name without a folder, and its text.
+type File struct {
+	Name    string
+	Content []byte
+}
+
+// Format is how a product names and writes its migration files.
+type Format string
+
+const (
+	// Auto finds the format from the files' names and annotations.
+	Auto Format = ""
+	// Plain files are called NNN_name.sql and hold SQL alone.
+	Plain Format = "Plain"
+	// Goose files are called NNN_name.sql and hold "-- +goose" annotations.
+	Goose Format = "Goose"
+	// GolangMigrate files are called N_name.up.sql and N_name.down.sql; the down files never run.
+	GolangMigrate Format = "GolangMigrate"
+	// Flyway files are called V1_2__name.sql and R__name.sql; undo files (U) never run.
+	Flyway Format = "Flyway"
+)
+
+// Limits on what Load accepts. A file's text is kept in memory once per set and sent as it is.
+const (
+	// MaxFileBytes bounds one file: four times what a whole ConfigMap holds, for sets from artifacts.
+	MaxFileBytes = 4 << 20
+	// MaxSetBytes bounds the files of a set together.
+	MaxSetBytes = 32 << 20
+	// MaxFiles bounds the number of files, down and ignored ones included.
+	MaxFiles = 10000
+)
+
+// Statement is one SQL statement of a migration.
+type Statement struct {
+	// SQL is the text as written, without the semicolon that ends it.
+	SQL string
+	// Line is the 1-based line of the file on which the statement starts.
+	Line int
+	// Unparsed is the parser's complaint about a statement it does not know, or "". Such a statement
+	// is left to the server, whose grammar may be newer than the parser's (PostgreSQL 17).
+	Unparsed string
+
+	class class
+	// block numbers the BEGIN ... COMMIT pair of the file around the statement; 0 is none.
+	block int
+	index *indexTarget
+}
+
+// Migration is one step of a set: the statements of one file.
+type Migration struct {
+	Version Version
+	// Name is the file name's description: "create_orders" of 0007_create_orders.sql.
+	Name string
+	File string
+	// Checksum is the SHA-256 in hex of the text that runs. Line ends, a byte order mark and
+	// the parts that never run (goose's Down section) do not count.
+	Checksum string
+	// Transactional says that the whole migration runs in one transaction with its ledger row.
+	Transactional bool
+	// Repeatable migrations run again whenever their checksum changes, behind all versions.
+	Repeatable bool
+	Statements []Statement
+}
+
+// Set is a product's migrations in the order in which they run, repeatable ones last.
+type Set struct {
+	Format     Format
+	Migrations []Migration
+	// Digest is a SHA-256 in hex over versions and checksums: equal digests mean equal sets.
+	Digest string
+}
+
+// At returns the migration of a version.
+func (s *Set) At(v Version) (*Migration, bool) {
+	for i := range s.Migrations {
+		if s.Migrations[i].Version.Compare(v) == 0 {
+			return &s.Migrations[i], true
+		}
+	}
+	return nil, false
+}
+
+// Latest returns the highest version of the set, "" if it holds repeatable migrations only.
+func (s *Set) Latest() Version {
+	var latest Version
+	for i := range s.Migrations {
+		if !s.Migrations[i].Repeatable {
+			latest = s.Migrations[i].Version
+		}
+	}
+	return latest
+}
