@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -34,7 +35,10 @@ var goTools = map[string]goTool{
 	"kube-apiserver":          kubeTool("kube-apiserver", true),
 	"kubectl":                 kubeTool("kubectl", true),
 	"kube-controller-manager": kubeTool("kube-controller-manager", false),
-	"traefik":                 {folder: "traefik", module: "github.com/traefik/traefik/v3", program: "github.com/traefik/traefik/v3/cmd/traefik"},
+	"traefik": {
+		folder: "traefik", module: "github.com/traefik/traefik/v3", program: "github.com/traefik/traefik/v3/cmd/traefik",
+		ldflags: "-X github.com/traefik/traefik/v3/pkg/version.Version=%s",
+	},
 }
 
 func kubeTool(name string, asset bool) goTool {
@@ -89,7 +93,7 @@ func (c *Cache) Tool(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	folder := filepath.Join(root, "hack", "tools", tool.folder)
-	version, sum, err := pinOf(folder, tool.module)
+	version, sum, err := pinOf(folder, tool.module, tool.ldflags)
 	if err != nil {
 		return "", err
 	}
@@ -116,8 +120,9 @@ func (t goTool) build(ctx context.Context, folder, version, output string) error
 	return nil
 }
 
-// pinOf returns the version that a tool module requires, and a short hash of all the module's files.
-func pinOf(folder, module string) (version, sum string, err error) {
+// pinOf returns the version that a tool module requires, and a short hash of all the module's files
+// and of the flags it is built with.
+func pinOf(folder, module, flags string) (version, sum string, err error) {
 	mod, err := os.ReadFile(filepath.Join(folder, "go.mod"))
 	if err != nil {
 		return "", "", err
@@ -127,6 +132,7 @@ func pinOf(folder, module string) (version, sum string, err error) {
 		return "", "", fmt.Errorf("%s: requires no %s", folder, module)
 	}
 	hash := sha256.New()
+	_, _ = io.WriteString(hash, flags+"\n")
 	err = fs.WalkDir(os.DirFS(folder), ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -103,36 +102,10 @@ func (c *Cache) fill(ctx context.Context, key, dir string, make func(ctx context
 	return os.Rename(temp, dir)
 }
 
-// lock takes the key's file lock and waits for another holder as long as ctx allows. The kernel
-// gives the lock back when its holder dies.
+// lock takes the key's file lock and waits for another holder as long as ctx allows.
 func (c *Cache) lock(ctx context.Context, key string) (unlock func(), err error) {
-	file, err := os.OpenFile(filepath.Join(c.Dir, ".locks", key), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	release := func() { _ = file.Close() }
-	var waited func(error)
-	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			if waited != nil {
-				waited(nil)
-			}
-			return release, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			release()
-			return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
-		}
-		if waited == nil {
-			waited = c.progress("waiting for another process that makes " + key)
-		}
-		if err := sleep(ctx, lockEvery); err != nil {
-			waited(err)
-			release()
-			return nil, err
-		}
-	}
+	waiting := func() func(error) { return c.progress("waiting for another process that makes " + key) }
+	return lockFile(ctx, filepath.Join(c.Dir, ".locks", key), waiting)
 }
 
 // progress prints that work began and then every 15 seconds that it still goes on, until the

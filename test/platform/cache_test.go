@@ -98,20 +98,21 @@ func TestPinChangesWithEveryFile(t *testing.T) {
 		}
 	}
 	seen := map[string]bool{}
-	for _, change := range []struct{ name, text, want string }{
-		{"go.mod", "module x\nrequire (\n\tk8s.io/kubernetes v1.37.2 // indirect\n)\n", "v1.37.2"},
-		{"go.mod", "module x\nrequire k8s.io/kubernetes v1.37.3\n", "v1.37.3"},
-		{"go.sum", "k8s.io/kubernetes h1:abc\n", "v1.37.3"},
-		{"ext.go", "package ext\n", "v1.37.3"},
+	for _, change := range []struct{ name, text, flags, want string }{
+		{"go.mod", "module x\nrequire (\n\tk8s.io/kubernetes v1.37.2 // indirect\n)\n", "", "v1.37.2"},
+		{"go.mod", "module x\nrequire k8s.io/kubernetes v1.37.3\n", "", "v1.37.3"},
+		{"go.sum", "k8s.io/kubernetes h1:abc\n", "", "v1.37.3"},
+		{"ext.go", "package ext\n", "", "v1.37.3"},
+		{"ext.go", "package ext\n", "-X a=b", "v1.37.3"},
 	} {
 		write(change.name, change.text)
-		version, sum, err := pinOf(folder, "k8s.io/kubernetes")
+		version, sum, err := pinOf(folder, "k8s.io/kubernetes", change.flags)
 		if err != nil || version != change.want || seen[sum] {
 			t.Errorf("after %s: version %s, sum %s (seen: %t), %v", change.name, version, sum, seen[sum], err)
 		}
 		seen[sum] = true
 	}
-	if _, _, err := pinOf(folder, "k8s.io/kube"); err == nil {
+	if _, _, err := pinOf(folder, "k8s.io/kube", ""); err == nil {
 		t.Error("a module that is not required has a version")
 	}
 }

@@ -110,11 +110,10 @@ func (c *ControlPlane) prepare(ctx context.Context) error {
 	if c.tools, err = cache.Tools(ctx, names...); err != nil {
 		return err
 	}
-	found, err := readRecord(c.config.detached, "controlplane", &c.record)
-	if err != nil {
+	if _, err := readRecord(c.config.detached, "controlplane", &c.record); err != nil {
 		return err
 	}
-	if !found {
+	if !isDir(c.record.Folder) {
 		if err := c.newFolder(); err != nil {
 			return err
 		}
@@ -128,9 +127,9 @@ func (c *ControlPlane) prepare(ctx context.Context) error {
 
 // newFolder makes the folder of a new control plane: inside a detached one's, or temporary.
 func (c *ControlPlane) newFolder() (err error) {
-	c.record.Audit = c.config.audit
+	c.record = controlPlaneRecord{Audit: c.config.audit}
 	if c.config.detached == "" {
-		c.record.Folder, err = newFolder("controlplane", nil, false)
+		c.record.Folder, err = newFolder("controlplane", nil)
 		return err
 	}
 	dir, err := filepath.Abs(filepath.Join(c.config.detached, "controlplane"))

@@ -75,9 +75,9 @@ const (
 
 var sweepOnce sync.Once
 
-// newFolder makes a temporary folder that the account alone may read (this user, if nil). It belongs
-// to this process, unless it is for a detached server.
-func newFolder(kind string, account *account, detached bool) (string, error) {
+// newFolder makes a temporary folder that the account alone may read (this user, if nil) and that
+// belongs to this process.
+func newFolder(kind string, account *account) (string, error) {
 	root, err := tempRoot(account)
 	if err != nil {
 		return "", err
@@ -87,9 +87,7 @@ func newFolder(kind string, account *account, detached bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !detached {
-		err = own(dir)
-	}
+	err = own(dir)
 	if err == nil && account != nil {
 		err = os.Chown(dir, int(account.uid), int(account.gid))
 	}

@@ -65,10 +65,11 @@ func StartPostgres(ctx context.Context, opts ...PostgresOption) (*Postgres, erro
 		return nil, err
 	}
 	p := &Postgres{Host: loopback, config: config}
-	found, err := readRecord(config.detached, "postgres", &p.record)
-	if err != nil {
+	if _, err := readRecord(config.detached, "postgres", &p.record); err != nil {
 		return nil, err
 	}
+	// A record whose data is gone, as a temporary folder is after a reboot, is no server.
+	found := p.record.Folder != "" && isDir(p.data())
 	if found {
 		config.major = p.record.Major
 	}
@@ -97,7 +98,7 @@ func StartPostgres(ctx context.Context, opts ...PostgresOption) (*Postgres, erro
 
 // create makes a new data folder and starts the server on it. A taken port is tried with another.
 func (p *Postgres) create(ctx context.Context) error {
-	folder, err := newFolder("postgres", p.account, p.config.detached != "")
+	folder, err := p.newFolder()
 	if err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (p *Postgres) create(ctx context.Context) error {
 			break
 		}
 		p.record.Port, p.Port = ports[0], ports[0]
-		if err = writeRecord(p.config.detached, "postgres", p.record); err != nil {
+		if err = p.keep(); err != nil {
 			break
 		}
 		if err = p.launch(ctx); err == nil {
@@ -122,6 +123,42 @@ func (p *Postgres) create(ctx context.Context) error {
 		err = os.Truncate(p.LogPath, 0)
 	}
 	return errors.Join(err, p.Stop())
+}
+
+// keep records a detached server; from then on its folder belongs to the record, not to this process.
+func (p *Postgres) keep() error {
+	if p.config.detached == "" {
+		return nil
+	}
+	return errors.Join(
+		writeRecord(p.config.detached, "postgres", p.record),
+		os.RemoveAll(filepath.Join(p.record.Folder, ownerFile)),
+	)
+}
+
+// newFolder makes the folder of a new server: inside a detached one's if the server's user may enter
+// there, else a temporary one.
+func (p *Postgres) newFolder() (string, error) {
+	if p.config.detached == "" {
+		return newFolder("postgres", p.account)
+	}
+	dir, err := filepath.Abs(p.config.detached)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	if p.account != nil && !mayEnter(dir) {
+		return newFolder("postgres", p.account)
+	}
+	dir = filepath.Join(dir, "postgres")
+	// Without a record, what is left there belongs to a start that failed at once.
+	err = errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700))
+	if err == nil && p.account != nil {
+		err = os.Chown(dir, int(p.account.uid), int(p.account.gid))
+	}
+	return dir, err
 }
 
 // resume finds a detached server again, or starts it on its old data and port.
@@ -162,6 +199,9 @@ func (p *Postgres) initdb(ctx context.Context) error {
 	case <-ctx.Done():
 		return errors.Join(ctx.Err(), proc.stop())
 	}
+	if err := proc.stop(); err != nil {
+		return err
+	}
 	if _, err := os.Stat(filepath.Join(p.data(), "PG_VERSION")); err != nil {
 		return fmt.Errorf("initdb failed: %s", readTail(init.log(), logLines))
 	}
@@ -182,7 +222,7 @@ func (p *Postgres) command() command {
 		env: p.bin.environment(), dir: p.record.Folder, account: p.account, detached: p.config.detached != "",
 		// SIGQUIT ends every backend at once and still frees the shared memory; SIGKILL would leak it.
 		death:  syscall.SIGQUIT,
-		ending: []ending{{syscall.SIGINT, 20 * time.Second}, {syscall.SIGQUIT, 5 * time.Second}},
+		ending: endings["postgres"],
 	}
 	return c
 }

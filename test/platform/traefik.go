@@ -94,11 +94,10 @@ func StartTraefik(ctx context.Context, plane *ControlPlane, opts ...TraefikOptio
 
 // start finds a detached Traefik again, or starts a new one; taken ports are drawn again.
 func (t *Traefik) start(ctx context.Context) error {
-	found, err := readRecord(t.detached, "traefik", &t.record)
-	if err != nil {
+	if _, err := readRecord(t.detached, "traefik", &t.record); err != nil {
 		return err
 	}
-	if found {
+	if isDir(t.record.Folder) {
 		t.publish()
 		return t.ensure(ctx)
 	}
@@ -127,7 +126,7 @@ func (t *Traefik) start(ctx context.Context) error {
 
 func (t *Traefik) newFolder() (err error) {
 	if t.detached == "" {
-		t.record.Folder, err = newFolder("traefik", nil, false)
+		t.record.Folder, err = newFolder("traefik", nil)
 		return err
 	}
 	dir, err := filepath.Abs(filepath.Join(t.detached, "traefik"))
@@ -162,7 +161,7 @@ func (t *Traefik) command() command {
 		"--global.checkNewVersion=false", "--global.sendAnonymousUsage=false", "--log.level=INFO", "--log.noColor=true",
 		"--entryPoints.web.address=" + address(t.record.HTTPPort),
 		"--entryPoints.websecure.address=" + address(t.record.HTTPSPort), "--entryPoints.websecure.http.tls=true",
-		"--entryPoints.traefik.address=" + address(t.record.AdminPort), "--ping=true", "--api.insecure=true",
+		"--entryPoints.traefik.address=" + address(t.record.AdminPort), "--ping=true", "--api.insecure=true", "--api.dashboard=false",
 		// Changes are served half a second after they are made, not two seconds as by default.
 		"--providers.providersThrottleDuration=500ms",
 		"--providers.kubernetesGateway=true", "--providers.kubernetesGateway.nativeLBByDefault=true",
@@ -177,7 +176,7 @@ func (t *Traefik) command() command {
 	return command{
 		name: "traefik", path: t.program, args: args, dir: t.record.Folder, detached: t.detached != "",
 		env:   append(cleanEnvironment(), "HOME="+t.record.Folder, "KUBECONFIG="+t.kubeconfig()),
-		death: syscall.SIGKILL, ending: []ending{{syscall.SIGTERM, 15 * time.Second}},
+		death: syscall.SIGKILL, ending: endings[""],
 	}
 }
 
