@@ -2,12 +2,14 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -117,17 +119,28 @@ func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 const maxAttempts = 8
 
 // inTx runs fn in a transaction and commits. Transactions that lose against a concurrent one are
-// run again, so fn must not keep anything from an earlier try.
+// run again, so fn reads what it compares inside, and keeps nothing from an earlier try.
 func (db *DB) inTx(ctx context.Context, fn func(tx pgx.Tx) error) error {
 	for attempt := 1; ; attempt++ {
 		err := pgx.BeginFunc(ctx, db.pool, fn)
-		if err == nil || attempt == maxAttempts || CauseOf(err) != Conflict {
+		if err == nil || attempt == maxAttempts || !lostRace(err) {
 			return err
 		}
 		if err := pause(ctx, attempt); err != nil {
 			return err
 		}
 	}
+}
+
+// lostRace adds to conflicts what a transaction gets that makes something another one just made.
+func lostRace(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch pg.Code {
+		case "42710", "42P06", "42P07": // role, schema, table exists
+			return true
+		}
+	}
+	return CauseOf(err) == Conflict
 }
 
 // script sends statements as one message of the simple protocol, which needs one round trip

@@ -1,0 +1,177 @@
+package postgres
+
+import (
+	"context"
+	_ "embed" // for the registry's SQL
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+// ReasonIdentityMismatch : the registry belongs to another installation, or was written on another
+// server or database.
+const ReasonIdentityMismatch = "IdentityMismatch"
+
+//go:embed registry.sql
+var registrySQL string
+
+// registryVersion is what registry.sql makes. A later version comes with statements that bring
+// older registries up to it.
+const registryVersion = 1
+
+// base is what Bootstrap compares and makes.
+type base struct {
+	Login          string `json:"login"`
+	Database       string `json:"database"`
+	SystemID       string `json:"systemID"`
+	DatabaseOID    uint32 `json:"databaseOID"`
+	HasRegistry    bool   `json:"hasRegistry"`
+	HasGroup       bool   `json:"hasGroup"`
+	GroupConnects  bool   `json:"groupConnects"`
+	PublicConnects bool   `json:"publicConnects"`
+	PublicCreates  bool   `json:"publicCreates"`
+	identity       *identity
+}
+
+type identity struct {
+	Marker      string `json:"marker"`
+	SystemID    string `json:"system_identifier"`
+	DatabaseOID uint32 `json:"database_oid"`
+	Version     int    `json:"registry_version"`
+}
+
+// In the expression for publicCreates, a schema public that belongs to somebody else is left out:
+// the operator could not change its rights.
+const baseSQL = `SELECT pg_catalog.jsonb_build_object(
+	'login', current_user, 'database', d.datname, 'databaseOID', d.oid::bigint,
+	'systemID', (SELECT system_identifier::text FROM pg_control_system()),
+	'hasRegistry', to_regclass('tenantry.identity') IS NOT NULL,
+	'hasGroup', EXISTS (SELECT FROM pg_roles WHERE rolname = $1),
+	'groupConnects', EXISTS (SELECT FROM aclexplode(d.datacl) x JOIN pg_roles r ON r.oid = x.grantee
+		WHERE r.rolname = $1 AND x.privilege_type = 'CONNECT'),
+	'publicConnects', EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x WHERE x.grantee = 0),
+	'publicCreates', EXISTS (SELECT FROM pg_namespace n, aclexplode(n.nspacl) x
+		WHERE n.nspname = 'public' AND x.grantee = 0 AND x.privilege_type = 'CREATE' AND pg_has_role(n.nspowner, 'USAGE')))
+FROM pg_database d WHERE d.datname = current_database()`
+
+const identitySQL = `SELECT to_jsonb(i) FROM tenantry.identity i`
+
+// Bootstrap makes what a database needs before its first tenant: the registry, the group role that
+// alone may connect, and, if shared is not "", the shared schema. It returns whether it changed
+// anything; when all is there it writes nothing. The marker is the caller's own mark of this
+// database: a registry with another one, or one that was written on another server or database, is
+// refused with fault.Invalid (ReasonIdentityMismatch), because the roles that it names may be the
+// original's.
+func (db *DB) Bootstrap(ctx context.Context, marker, shared string) (changed bool, err error) {
+	changed, err = db.bootstrap(ctx, marker)
+	if err == nil && shared != "" {
+		var made bool
+		_, made, err = db.EnsureShared(ctx, shared, "")
+		changed = changed || made
+	}
+	return changed, failed(err, "cannot prepare database "+db.config.Database())
+}
+
+func (db *DB) bootstrap(ctx context.Context, marker string) (changed bool, err error) {
+	b, err := readBase(ctx, db.pool, GroupRole(db.config.Database()))
+	if err != nil {
+		return false, err
+	}
+	if err := b.check(marker); err != nil {
+		return false, err
+	}
+	if len(b.statements()) == 0 {
+		return false, nil
+	}
+	return true, db.inTx(ctx, func(tx pgx.Tx) error {
+		b, err := readBase(ctx, tx, GroupRole(db.config.Database()))
+		if err != nil {
+			return err
+		}
+		if err := b.check(marker); err != nil {
+			return err
+		}
+		if err := script(ctx, tx, b.statements()...); err != nil || b.identity != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO tenantry.identity (marker, system_identifier, database_oid, registry_version)
+			VALUES ($1, $2, $3, $4)`, marker, b.SystemID, b.DatabaseOID, registryVersion)
+		return err
+	})
+}
+
+// querier is a pool or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func readBase(ctx context.Context, q querier, group string) (*base, error) {
+	var b base
+	if err := q.QueryRow(ctx, baseSQL, group).Scan(&b); err != nil {
+		return nil, err
+	}
+	if !b.HasRegistry {
+		return &b, nil
+	}
+	err := q.QueryRow(ctx, identitySQL).Scan(&b.identity)
+	return &b, err
+}
+
+func (b *base) check(marker string) error {
+	switch {
+	case b.identity == nil:
+		return nil
+	case b.identity.Marker != marker:
+		return fault.NewInvalid(ReasonIdentityMismatch,
+			"database %s has the registry of another installation or TenantDatabase (its marker is %q)", b.Database, b.identity.Marker)
+	case b.moved():
+		return fault.NewInvalid(ReasonIdentityMismatch,
+			"database %s is a copy: its registry was written on another server or database, and the roles it names may be the original's", b.Database)
+	case b.identity.Version > registryVersion:
+		return fault.NewInvalid(ReasonIdentityMismatch,
+			"the registry of database %s has version %d; this operator knows up to %d and must be upgraded", b.Database, b.identity.Version, registryVersion)
+	}
+	return nil
+}
+
+func (b *base) moved() bool {
+	return b.identity.SystemID != b.SystemID || b.identity.DatabaseOID != b.DatabaseOID
+}
+
+func (b *base) statements() []string {
+	group := GroupRole(b.Database)
+	var s []string
+	if !b.HasRegistry {
+		s = append(s, registrySQL)
+	}
+	if !b.HasGroup {
+		s = append(s, "CREATE ROLE "+ident(group)+" NOLOGIN")
+	}
+	if b.PublicConnects {
+		s = append(s, "REVOKE ALL ON DATABASE "+ident(b.Database)+" FROM PUBLIC")
+	}
+	if !b.GroupConnects {
+		s = append(s, "GRANT CONNECT ON DATABASE "+ident(b.Database)+" TO "+ident(group))
+	}
+	if b.PublicCreates {
+		s = append(s, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+	}
+	return s
+}
+
+// AcceptIdentity writes marker, server and database into the registry as they are now: after a
+// restore or a move that somebody confirmed.
+func (db *DB) AcceptIdentity(ctx context.Context, marker string) error {
+	err := db.inTx(ctx, func(tx pgx.Tx) error {
+		b, err := readBase(ctx, tx, GroupRole(db.config.Database()))
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE tenantry.identity SET marker = $1, system_identifier = $2, database_oid = $3`,
+			marker, b.SystemID, b.DatabaseOID)
+		return err
+	})
+	return failed(err, fmt.Sprintf("cannot accept the identity of database %s", db.config.Database()))
+}

@@ -1,0 +1,148 @@
+package postgres
+
+import (
+	"context"
+	_ "embed" // for the query
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+//go:embed dependents.sql
+var dependentsSQL string
+
+// dropSettings bound a drop. Its locks reach tables of the shared schema that are referenced by
+// foreign keys, and while it waits for one, readers queue behind it: hence the short lock_timeout,
+// and another try later.
+var dropSettings = []string{"SET LOCAL lock_timeout = '1s'", "SET LOCAL statement_timeout = '5min'"}
+
+// manyRelations is how many tables, indexes and sequences are dropped in one transaction. A drop
+// locks three to four times as many objects, and the server's lock table has room for 6,400 by
+// default (max_locks_per_transaction 64, max_connections 100).
+const manyRelations = 400
+
+// tablesAtOnce is how many tables one transaction drops of a schema with more relations than that.
+const tablesAtOnce = 40
+
+// Drop ends the tenant's sessions and removes schema, roles and registry row, if they belong to uid
+// by the registry's word. What the registry does not know is left alone, and that is success. It
+// can be called again after a failure at any point. Objects outside the schema that depend on it
+// are never dropped: they block it (DependentObjects), as does a session that holds a lock.
+func (db *DB) Drop(ctx context.Context, uid, schema string) error {
+	return failed(db.drop(ctx, uid, schema), "cannot drop schema "+schema)
+}
+
+func (db *DB) drop(ctx context.Context, uid, schema string) error {
+	if err := db.retire(ctx, uid, schema, StateDeleting); err != nil {
+		return err
+	}
+	for {
+		done, err := db.dropTables(ctx, uid, schema)
+		if err != nil {
+			return err
+		}
+		if done {
+			break
+		}
+	}
+	return db.inTx(ctx, func(tx pgx.Tx) error {
+		row, err := lockRow(ctx, tx, uid, schema)
+		if err != nil || row == nil {
+			return err
+		}
+		if err := refuseDependents(ctx, tx, schema); err != nil {
+			return err
+		}
+		statements, err := dropStatements(ctx, tx, row)
+		if err != nil {
+			return err
+		}
+		if err := script(ctx, tx, statements...); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM tenantry.tenant WHERE schema_name = $1`, schema)
+		return err
+	})
+}
+
+// dropStatements leaves out what is gone already. DROP OWNED BY takes what the roles have outside
+// the schema: default privileges, large objects, rights on others' objects.
+func dropStatements(ctx context.Context, tx pgx.Tx, row *registered) ([]string, error) {
+	var hasSchema, hasOwner, hasApp bool
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
+		EXISTS (SELECT FROM pg_roles WHERE rolname = $2), EXISTS (SELECT FROM pg_roles WHERE rolname = $3)`,
+		row.Schema, row.Owner, row.App).Scan(&hasSchema, &hasOwner, &hasApp)
+	if err != nil {
+		return nil, err
+	}
+	statements := append([]string{}, dropSettings...)
+	as := func(role string, do ...string) {
+		statements = append(append(append(statements, "SET LOCAL ROLE "+ident(role)), do...), "RESET ROLE")
+	}
+	if hasSchema {
+		as(row.Owner, "DROP SCHEMA "+ident(row.Schema)+" CASCADE")
+	}
+	for _, r := range []struct {
+		name   string
+		exists bool
+	}{{row.App, hasApp}, {row.Owner, hasOwner}} {
+		if r.exists {
+			as(r.name, "DROP OWNED BY "+ident(r.name))
+			statements = append(statements, "DROP ROLE "+ident(r.name))
+		}
+	}
+	return statements, nil
+}
+
+// refuseDependents protects what others built on the schema: CASCADE would drop their views, and
+// columns with their data, whoever owns them.
+func refuseDependents(ctx context.Context, tx pgx.Tx, schema string) error {
+	rows, err := tx.Query(ctx, dependentsSQL, schema)
+	if err != nil {
+		return err
+	}
+	objects, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(objects) == 0 {
+		return err
+	}
+	return fault.NewWaiting(string(DependentObjects), waitForMend,
+		"schema %q is not dropped: outside of it, these depend on it: %s; drop or change them first", schema, strings.Join(objects, "; "))
+}
+
+const tablesSQL = `SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'f')
+	AND (SELECT count(*) FROM pg_class r WHERE r.relnamespace = n.oid) > $2
+ORDER BY c.oid DESC LIMIT $3`
+
+// dropTables drops some tables of a large schema; it is done when what is left fits one transaction.
+func (db *DB) dropTables(ctx context.Context, uid, schema string) (done bool, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, tablesSQL, schema, manyRelations, tablesAtOnce)
+		if err != nil {
+			return err
+		}
+		tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if done = err == nil && len(tables) == 0; err != nil || done {
+			return err
+		}
+		row, err := lockOwn(ctx, tx, uid, schema)
+		if err != nil {
+			return err
+		}
+		if err := refuseDependents(ctx, tx, schema); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE tenantry.tenant SET state = 'dropping' WHERE schema_name = $1 AND state <> 'dropping'`, schema); err != nil {
+			return err
+		}
+		for i := range tables {
+			tables[i] = ident(schema, tables[i])
+		}
+		return script(ctx, tx, append(append([]string{}, dropSettings...), "SET LOCAL ROLE "+ident(row.Owner),
+			fmt.Sprintf("DROP TABLE IF EXISTS %s CASCADE", strings.Join(tables, ", ")))...)
+	})
+	return done, err
+}

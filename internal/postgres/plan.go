@@ -1,0 +1,298 @@
+package postgres
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// plan is what separates a tenant from what it should be. It is made from a catalog by pure
+// functions; Observe reports it and Provision carries it out.
+type plan struct {
+	admin   []fix // run as the operator
+	owner   []fix // run after SET ROLE to the tenant's owner
+	foreign []string
+}
+
+// fix is one difference and the statement that ends it.
+type fix struct{ what, sql string }
+
+// version16 is the first whose memberships have options of their own.
+const version16 = 160000
+
+func (c *catalog) plan(t Tenant) plan {
+	var p plan
+	p.roles(c, t)
+	p.memberships(c)
+	p.settings(c, t)
+	p.schema(c, t.Schema)
+	p.schemaRights(c, t.Schema)
+	for _, d := range defaultRights {
+		p.defaultRights(c, d)
+	}
+	p.strangers(c)
+	return p
+}
+
+func (p *plan) empty() bool { return len(p.admin)+len(p.owner) == 0 }
+
+func (p *plan) drift() []string {
+	var what []string
+	for _, f := range append(slices.Clone(p.admin), p.owner...) {
+		what = append(what, f.what)
+	}
+	return what
+}
+
+// statements puts the owner's part behind the operator's, in the same transaction. SET LOCAL ends
+// with it whatever happens.
+func (p *plan) statements(owner string) []string {
+	var s []string
+	for _, f := range p.admin {
+		s = append(s, f.sql)
+	}
+	if len(p.owner) == 0 {
+		return s
+	}
+	s = append(s, "SET LOCAL ROLE "+ident(owner))
+	for _, f := range p.owner {
+		s = append(s, f.sql)
+	}
+	return append(s, "RESET ROLE")
+}
+
+func (p *plan) asAdmin(what, format string, args ...any) {
+	p.admin = append(p.admin, fix{what, fmt.Sprintf(format, args...)})
+}
+
+func (p *plan) asOwner(what, format string, args ...any) {
+	p.owner = append(p.owner, fix{what, fmt.Sprintf(format, args...)})
+}
+
+// roles: nobody logs in as owner; the app role gets LOGIN with its password, not before.
+func (p *plan) roles(c *catalog, t Tenant) {
+	limit := -1
+	if t.ConnectionLimit > 0 {
+		limit = t.ConnectionLimit
+	}
+	owner, app := ident(c.names.Owner), ident(c.names.App)
+	switch {
+	case c.Owner == nil:
+		p.asAdmin("the owner role is missing", "CREATE ROLE %s NOLOGIN INHERIT", owner)
+	case c.Owner.Login:
+		p.asAdmin("the owner role may log in", "ALTER ROLE %s NOLOGIN", owner)
+	case !c.Owner.Inherit:
+		p.asAdmin("the owner role is NOINHERIT", "ALTER ROLE %s INHERIT", owner)
+	}
+	if c.App == nil {
+		p.asAdmin("the app role is missing", "CREATE ROLE %s NOLOGIN INHERIT CONNECTION LIMIT %d", app, limit)
+		return
+	}
+	if c.App.Limit != limit {
+		p.asAdmin("the app role's connection limit is "+strconv.Itoa(c.App.Limit), "ALTER ROLE %s CONNECTION LIMIT %d", app, limit)
+	}
+	if !c.App.Inherit {
+		p.asAdmin("the app role is NOINHERIT", "ALTER ROLE %s INHERIT", app)
+	}
+}
+
+// memberships: the operator may act as both roles without having their rights; both have what the
+// group has and cannot become it; the migrator may act as owner.
+func (p *plan) memberships(c *catalog) {
+	asGroup := ""
+	if c.VersionNum >= version16 {
+		asGroup = " WITH INHERIT TRUE, SET FALSE"
+	}
+	var outside []string
+	for _, name := range []string{c.names.Owner, c.names.App} {
+		if !c.isMember(name, c.Login, func(m membership) bool { return m.Set }) {
+			p.asAdmin("the operator may not act as "+name, "GRANT %s TO %s%s", ident(name), ident(c.Login), actOptions(c.VersionNum))
+		}
+		if !c.isMember(c.Group, name, func(m membership) bool { return m.Inherit }) {
+			outside = append(outside, name)
+		}
+	}
+	if len(outside) > 0 {
+		p.asAdmin(strings.Join(outside, " and ")+" lacks the group's rights", "GRANT %s TO %s%s", ident(c.Group), idents(outside), asGroup)
+	}
+	p.migrator(c)
+}
+
+// migrator lets one migration set's login act as the owner, and no other set's.
+func (p *plan) migrator(c *catalog) {
+	if c.Migrator == "" {
+		return
+	}
+	if !c.isMember(c.names.Owner, c.Migrator, func(m membership) bool { return m.Set && !(m.Inherit && c.VersionNum >= version16) }) {
+		p.asAdmin("the migration set's login may not act as owner", "GRANT %s TO %s%s", ident(c.names.Owner), ident(c.Migrator), actOptions(c.VersionNum))
+	}
+	for _, m := range c.Members {
+		if c.isMigrator(m) && m.Member != c.Migrator {
+			p.asAdmin("another migration set's login may act as owner", "REVOKE %s FROM %s", ident(c.names.Owner), ident(m.Member))
+		}
+	}
+}
+
+// actOptions let a member SET ROLE without having the role's rights before it does. Older servers
+// know no such membership.
+func actOptions(versionNum int) string {
+	if versionNum < version16 {
+		return ""
+	}
+	return " WITH INHERIT FALSE, SET TRUE"
+}
+
+func (c *catalog) isMember(role, member string, suits func(membership) bool) bool {
+	return slices.ContainsFunc(c.Members, func(m membership) bool {
+		return m.Role == role && m.Member == member && suits(m)
+	})
+}
+
+// ownSettings are the settings of the app role in this database that belong to the operator. The
+// tenant can set them for all databases, where they count less, and for its sessions.
+var ownSettings = []string{"search_path", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
+
+func (p *plan) settings(c *catalog, t Tenant) {
+	wanted := t.settings(c.WantPath)
+	on := fmt.Sprintf("ALTER ROLE %s IN DATABASE %s", ident(c.names.App), ident(c.Database))
+	for _, key := range ownSettings {
+		have, found := c.setting(key)
+		switch want, isWanted := wanted[key]; {
+		case isWanted && have != want && key == "search_path":
+			p.asAdmin("the login's search_path differs", "%s SET search_path = %s", on, idents(t.searchPath()))
+		case isWanted && have != want:
+			p.asAdmin("the login's "+key+" differs", "%s SET %s = %s", on, key, literal(want))
+		case !isWanted && found:
+			p.asAdmin("the login has a "+key, "%s RESET %s", on, key)
+		}
+	}
+}
+
+func (p *plan) schema(c *catalog, schema string) {
+	switch {
+	case c.SchemaOwner == nil:
+		p.asAdmin("the schema is missing", "CREATE SCHEMA %s AUTHORIZATION %s", ident(schema), ident(c.names.Owner))
+	case *c.SchemaOwner != c.names.Owner:
+		p.asAdmin("the schema belongs to "+*c.SchemaOwner, "ALTER SCHEMA %s OWNER TO %s", ident(schema), ident(c.names.Owner))
+	}
+}
+
+func (p *plan) schemaRights(c *catalog, schema string) {
+	on := "ON SCHEMA " + ident(schema)
+	wanted := map[string][]string{c.names.App: {"USAGE"}}
+	if c.SchemaOwner != nil { // a new schema's owner has all rights
+		wanted[c.names.Owner] = []string{"CREATE", "USAGE"}
+	}
+	for _, grantee := range slices.Sorted(maps.Keys(grantedTo(c.SchemaACL, ""))) {
+		extra := without(grantees(c.SchemaACL, "", grantee), wanted[grantee])
+		if len(extra) > 0 {
+			p.revoke(grantee, extra, on)
+		}
+	}
+	for _, grantee := range slices.Sorted(maps.Keys(wanted)) {
+		if missing := without(wanted[grantee], grantees(c.SchemaACL, "", grantee)); len(missing) > 0 {
+			list := strings.Join(missing, ", ")
+			p.asOwner(grantee+" lacks "+list+" on the schema", "GRANT %s %s TO %s", list, on, ident(grantee))
+		}
+	}
+}
+
+// revoke takes rights from PUBLIC and from the operator's own roles, and reports others'.
+func (p *plan) revoke(grantee string, privileges []string, on string) {
+	list := strings.Join(privileges, ", ")
+	switch {
+	case grantee == "":
+		p.asOwner("everybody has "+list+" "+on, "REVOKE %s %s FROM PUBLIC", list, on)
+	case isOurs(grantee):
+		p.asOwner(grantee+" has "+list+" "+on, "REVOKE %s %s FROM %s", list, on, ident(grantee))
+	default:
+		p.foreign = append(p.foreign, fmt.Sprintf("role %s has %s %s", grantee, list, on))
+	}
+}
+
+// defaultRight is one kind of object, by pg_default_acl's code and by SQL's name.
+type defaultRight struct {
+	code, objects string
+	app           []string
+	public        []string // PostgreSQL's own default
+}
+
+// defaultRights are what the app role gets on every object that the owner makes. PostgreSQL gives
+// PUBLIC rights on functions and types unless told otherwise, and only the form without IN SCHEMA
+// can take them.
+var defaultRights = []defaultRight{
+	{"r", "TABLES", []string{"DELETE", "INSERT", "SELECT", "UPDATE"}, nil},
+	{"S", "SEQUENCES", []string{"SELECT", "UPDATE", "USAGE"}, nil},
+	{"f", "FUNCTIONS", []string{"EXECUTE"}, []string{"EXECUTE"}},
+	{"T", "TYPES", []string{"USAGE"}, []string{"USAGE"}},
+}
+
+func (p *plan) defaultRights(c *catalog, d defaultRight) {
+	have := c.DefaultACL
+	if !slices.ContainsFunc(have, func(g grant) bool { return g.Type == d.code }) {
+		for _, privilege := range d.public {
+			have = append(slices.Clone(have), grant{Type: d.code, Privilege: privilege})
+		}
+	}
+	const alter = "ALTER DEFAULT PRIVILEGES "
+	for _, grantee := range slices.Sorted(maps.Keys(grantedTo(have, d.code))) {
+		var wanted []string
+		switch grantee {
+		case c.names.Owner:
+			continue
+		case c.names.App:
+			wanted = d.app
+		}
+		extra := without(grantees(have, d.code, grantee), wanted)
+		if len(extra) == 0 {
+			continue
+		}
+		before := len(p.owner)
+		p.revoke(grantee, extra, "ON "+d.objects)
+		for i := before; i < len(p.owner); i++ {
+			p.owner[i] = fix{p.owner[i].what + " to come", alter + p.owner[i].sql}
+		}
+	}
+	if missing := without(d.app, grantees(have, d.code, c.names.App)); len(missing) > 0 {
+		list := strings.Join(missing, ", ")
+		p.asOwner("the app role lacks "+list+" on "+d.objects+" to come",
+			alter+"GRANT %s ON %s TO %s", list, d.objects, ident(c.names.App))
+	}
+}
+
+// strangers are members and powers that the operator did not give and does not take.
+func (p *plan) strangers(c *catalog) {
+	for _, r := range []*role{c.Owner, c.App} {
+		if r != nil && len(r.Powers) > 0 {
+			p.foreign = append(p.foreign, fmt.Sprintf("role %s has %s", r.Name, strings.Join(r.Powers, ", ")))
+		}
+	}
+	for _, m := range c.Members {
+		switch {
+		case m.Member == c.Login && !m.Inherit, m.Member == c.Login && c.VersionNum < version16:
+		case m.Role == c.Group, c.isMigrator(m):
+		default:
+			p.foreign = append(p.foreign, fmt.Sprintf("role %s is a member of %s", m.Member, m.Role))
+		}
+	}
+}
+
+func (c *catalog) isMigrator(m membership) bool {
+	return m.Role == c.names.Owner && strings.HasPrefix(m.Member, "tenantry_mig_")
+}
+
+func grantedTo(acl []grant, objectType string) map[string]bool {
+	to := map[string]bool{}
+	for _, g := range acl {
+		if g.Type == objectType {
+			to[g.Grantee] = true
+		}
+	}
+	return to
+}
+
+func without(all, some []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(some, s) })
+}

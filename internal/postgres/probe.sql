@@ -1,0 +1,28 @@
+-- What the current login may do, as one JSON document. $1 schema.
+WITH nsp AS MATERIALIZED (
+    SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname = $1
+), rel AS MATERIALIZED (
+    SELECT c.oid, c.relname, c.relkind FROM pg_catalog.pg_class c JOIN nsp ON c.relnamespace = nsp.oid
+)
+SELECT pg_catalog.jsonb_build_object(
+    'user', current_user,
+    'database', pg_catalog.current_database(),
+    'usage', COALESCE((SELECT pg_catalog.has_schema_privilege(oid, 'USAGE') FROM nsp), false),
+    'creates', COALESCE((SELECT pg_catalog.has_schema_privilege(oid, 'CREATE') FROM nsp), false),
+    'tables', (SELECT pg_catalog.count(*) FROM rel WHERE relkind IN ('r', 'p', 'f') AND relname <> 'tenantry_migrations'),
+    'writesLedger', COALESCE((SELECT pg_catalog.has_table_privilege(oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+        FROM rel WHERE relname = 'tenantry_migrations'), false),
+    'lackingTables', (SELECT pg_catalog.jsonb_agg(relname ORDER BY relname) FROM rel
+        WHERE relname <> 'tenantry_migrations' AND (
+            relkind IN ('r', 'p', 'f', 'v', 'm') AND NOT pg_catalog.has_table_privilege(oid, 'SELECT')
+            OR relkind IN ('r', 'p', 'f') AND NOT (pg_catalog.has_table_privilege(oid, 'INSERT')
+                AND pg_catalog.has_table_privilege(oid, 'UPDATE') AND pg_catalog.has_table_privilege(oid, 'DELETE')))),
+    'lackingSequences', (SELECT pg_catalog.jsonb_agg(relname ORDER BY relname) FROM rel
+        WHERE relkind = 'S' AND NOT pg_catalog.has_sequence_privilege(oid, 'USAGE')),
+    'lackingFunctions', (SELECT pg_catalog.jsonb_agg(DISTINCT p.proname) FROM pg_catalog.pg_proc p JOIN nsp ON p.pronamespace = nsp.oid
+        WHERE NOT pg_catalog.has_function_privilege(p.oid, 'EXECUTE')),
+    'otherSchemas', (SELECT pg_catalog.jsonb_agg(n.nspname ORDER BY n.nspname) FROM pg_catalog.pg_namespace n
+            JOIN pg_catalog.pg_roles o ON o.oid = n.nspowner
+        WHERE n.nspname <> $1 AND (o.rolname LIKE 'tn\_%' OR n.nspname = 'tenantry')
+            AND pg_catalog.has_schema_privilege(n.oid, 'USAGE, CREATE'))
+)

@@ -1,0 +1,185 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+// Reasons of faults of Provision and Adopt.
+const (
+	// ReasonSchemaNameTaken : another tenant has the schema, or it was there before.
+	ReasonSchemaNameTaken = "SchemaNameTaken"
+	// ReasonSchemaRetained : the schema holds the data of an earlier Tenant of the same name.
+	ReasonSchemaRetained = "SchemaRetained"
+	// ReasonDatabaseFull : the database holds as many schemas as it may.
+	ReasonDatabaseFull = "DatabaseFull"
+)
+
+// waitForRoom is the delay to the next look at a full database.
+const waitForRoom = time.Minute
+
+// Provision makes schema, roles and rights what t says, in one transaction, and returns whether it
+// changed anything. A tenant that is as it should be costs one query and no write. The app role
+// gets no LOGIN here: SetPassword gives it. Faults besides the server's own: SchemaNameTaken and
+// SchemaRetained (Invalid), DatabaseFull (Waiting).
+func (db *DB) Provision(ctx context.Context, t Tenant) (changed bool, err error) {
+	if err := t.validate(); err != nil {
+		return false, err
+	}
+	changed, err = db.provision(ctx, t)
+	return changed, failed(err, "cannot provision schema "+t.Schema)
+}
+
+func (db *DB) provision(ctx context.Context, t Tenant) (changed bool, err error) {
+	c, err := readCatalog(ctx, db.pool, db.config.Database(), t)
+	if err != nil {
+		return false, err
+	}
+	if err := c.mayProvision(t); err != nil {
+		return false, err
+	}
+	if p := c.plan(t); c.Row != nil && p.empty() && c.setRecorded(t) {
+		return false, nil
+	}
+	return true, db.inTx(ctx, func(tx pgx.Tx) error { return db.mend(ctx, tx, t) })
+}
+
+// mend registers the tenant, which is its fence, and carries out the plan made under the row's lock.
+func (db *DB) mend(ctx context.Context, tx pgx.Tx, t Tenant) error {
+	fresh, err := register(ctx, tx, db.config.Database(), t)
+	if err != nil {
+		return err
+	}
+	row, err := lockRow(ctx, tx, t.UID, t.Schema)
+	if err != nil && row != nil {
+		return row.refusal(t)
+	}
+	if err != nil {
+		return err
+	}
+	if row == nil { // the UID stands in another row
+		return fault.NewInvalid(ReasonSchemaNameTaken, "the Tenant already has another schema in this database")
+	}
+	c, err := readCatalog(ctx, tx, db.config.Database(), t)
+	if err != nil {
+		return err
+	}
+	if fresh {
+		err = c.mayBegin(t)
+	} else {
+		err = c.mayProvision(t)
+	}
+	if err != nil {
+		return err
+	}
+	p := c.plan(t)
+	if err := script(ctx, tx, p.statements(c.names.Owner)...); err != nil || c.setRecorded(t) {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE tenantry.tenant SET migration_set = $2 WHERE schema_name = $1`, t.Schema, t.MigrationSet)
+	return err
+}
+
+// setRecorded tells whether the registry names the wanted migration set.
+func (c *catalog) setRecorded(t Tenant) bool {
+	return t.MigrationSet == "" || c.Row != nil && c.Row.MigrationSet == t.MigrationSet
+}
+
+// register inserts the row of a new tenant, within the bound of the database. Counting is only
+// true while nobody else inserts, so tenants of a bounded database begin one after the other.
+func register(ctx context.Context, tx pgx.Tx, database string, t Tenant) (fresh bool, err error) {
+	names := TenantRoles(database, t.Schema)
+	if t.MaxTenants > 0 {
+		if _, err := tx.Exec(ctx, `SELECT FROM tenantry.identity FOR UPDATE`); err != nil {
+			return false, err
+		}
+	}
+	tag, err := tx.Exec(ctx, `INSERT INTO tenantry.tenant (schema_name, tenant_uid, namespace, name, owner_role, app_role, migration_set)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
+		t.Schema, t.UID, t.Namespace, t.Name, names.Owner, names.App, t.MigrationSet)
+	if err != nil || tag.RowsAffected() == 0 || t.MaxTenants == 0 {
+		return err == nil && tag.RowsAffected() == 1, err
+	}
+	var count int
+	if err := tx.QueryRow(ctx, `SELECT count(*) FROM tenantry.tenant`).Scan(&count); err != nil {
+		return false, err
+	}
+	if count > t.MaxTenants {
+		return false, fault.NewWaiting(ReasonDatabaseFull, waitForRoom,
+			"database %s holds %d of at most %d schemas, retained ones included", database, count-1, t.MaxTenants)
+	}
+	return true, nil
+}
+
+// mayProvision refuses what is another's. Without a row the schema must not be there at all.
+func (c *catalog) mayProvision(t Tenant) error {
+	if c.Row == nil {
+		return c.mayBegin(t)
+	}
+	if c.Row.UID != t.UID || c.Row.State != StateActive {
+		return c.Row.refusal(t)
+	}
+	return c.migratorExists(t)
+}
+
+// mayBegin refuses a schema or roles that were there before the registry knew of them: they are
+// somebody's, and Provision would take them over.
+func (c *catalog) mayBegin(t Tenant) error {
+	switch {
+	case c.SchemaOwner != nil || c.SharedName:
+		return fault.NewInvalid(ReasonSchemaNameTaken, "schema %q exists and is no Tenant's; choose another schemaName", t.Schema)
+	case c.Owner != nil || c.App != nil:
+		return fault.NewInvalid(ReasonSchemaNameTaken,
+			"the roles %s and %s of schema %q are left from something else; drop them or choose another schemaName", c.names.Owner, c.names.App, t.Schema)
+	}
+	return c.migratorExists(t)
+}
+
+func (c *catalog) migratorExists(t Tenant) error {
+	if c.Migrator == "" || c.HasMigrator {
+		return nil
+	}
+	return fault.NewWaiting(ReasonNotProvisioned, waitForServer, "the login of MigrationSet %s does not exist yet", t.MigrationSet)
+}
+
+// refusal says why a row is not t's to provision. It names the holder only to its own namesake.
+func (r *registered) refusal(t Tenant) error {
+	namesake := r.Namespace == t.Namespace && r.Name == t.Name
+	switch {
+	case (r.State == StateDeleting || r.State == StateDropping) && (namesake || r.UID == t.UID):
+		return fault.NewWaiting(ReasonSchemaNameTaken, waitForServer, "schema %q of the deleted Tenant is still being dropped", r.Schema)
+	case r.State == StateRetained && (namesake || r.UID == t.UID):
+		return fault.NewInvalid(ReasonSchemaRetained,
+			"schema %q holds the data retained from the deleted Tenant with UID %s; adopt it or choose another schemaName", r.Schema, r.UID)
+	}
+	return fault.NewInvalid(ReasonSchemaNameTaken, "schema %q is taken; choose another schemaName", r.Schema).Because(ErrNotOwner)
+}
+
+// Adopt gives a retained schema to the Tenant that came back: same namespace and name, new UID.
+// fromUID is the UID that the caller was told to adopt from; if the registry names another one,
+// nothing happens. Adopting what is t's already is success. Provision must follow.
+func (db *DB) Adopt(ctx context.Context, t Tenant, fromUID string) error {
+	if err := t.validate(); err != nil {
+		return err
+	}
+	err := db.inTx(ctx, func(tx pgx.Tx) error {
+		row, err := lockRow(ctx, tx, fromUID, t.Schema)
+		switch {
+		case err == nil && row == nil:
+			return notProvisioned(t.Schema)
+		case row == nil:
+			return err
+		case row.UID == t.UID && row.State == StateActive:
+			return nil
+		case err != nil, row.State != StateRetained, row.Namespace != t.Namespace, row.Name != t.Name:
+			return row.refusal(t)
+		}
+		_, err = tx.Exec(ctx, `UPDATE tenantry.tenant SET tenant_uid = $2, state = 'active' WHERE schema_name = $1`, t.Schema, t.UID)
+		return err
+	})
+	return failed(err, "cannot adopt schema "+t.Schema)
+}

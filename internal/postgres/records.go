@@ -1,0 +1,108 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+// ReasonDomainTaken : another schema of the database still has the host.
+const ReasonDomainTaken = "DomainTaken"
+
+// The comparison, the fence and the update are one statement; where nothing differs it writes
+// nothing.
+const setVersionSQL = `WITH changed AS (
+	UPDATE tenantry.tenant SET version = $3, digest = $4
+	WHERE schema_name = $1 AND tenant_uid = $2 AND (version, digest) IS DISTINCT FROM ($3, $4)
+	RETURNING 1)
+SELECT to_jsonb(t), EXISTS (SELECT FROM changed) FROM tenantry.tenant t WHERE schema_name = $1`
+
+// SetVersion copies the schema's version, and the digest of the migrations that led to it, from the
+// schema's ledger to the registry, where one query reads them for all tenants.
+func (db *DB) SetVersion(ctx context.Context, uid, schema, version, digest string) (changed bool, err error) {
+	var row registered
+	err = db.pool.QueryRow(ctx, setVersionSQL, schema, uid, version, digest).Scan(&row, &changed)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, notProvisioned(schema)
+	}
+	if err == nil {
+		err = row.ownedBy(uid)
+	}
+	return changed, failed(err, "cannot record the version of schema "+schema)
+}
+
+const domainsSQL = `SELECT to_jsonb(t), ARRAY(SELECT host FROM tenantry.domain d WHERE d.schema_name = t.schema_name ORDER BY position)
+FROM tenantry.tenant t WHERE schema_name = $1`
+
+// SetDomains makes hosts the schema's domains, the first its primary one. Where they are already,
+// it writes nothing. A host that another schema has is fault.Waiting (DomainTaken) and changes
+// nothing: the claims on domains are decided elsewhere, and the other schema will let go.
+func (db *DB) SetDomains(ctx context.Context, uid, schema string, hosts []string) (changed bool, err error) {
+	changed, err = db.setDomains(ctx, uid, schema, hosts)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.ConstraintName == "domain_pkey" {
+		return false, fault.NewWaiting(ReasonDomainTaken, 5*time.Second,
+			"one of the domains of schema %q still belongs to another schema", schema).Because(err)
+	}
+	return changed, failed(err, "cannot record the domains of schema "+schema)
+}
+
+func (db *DB) setDomains(ctx context.Context, uid, schema string, hosts []string) (changed bool, err error) {
+	var row registered
+	var have []string
+	err = db.pool.QueryRow(ctx, domainsSQL, schema).Scan(&row, &have)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, notProvisioned(schema)
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := row.ownedBy(uid); err != nil || slices.Equal(have, hosts) {
+		return false, err
+	}
+	return true, db.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := lockOwn(ctx, tx, uid, schema); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM tenantry.domain WHERE schema_name = $1`, schema); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO tenantry.domain (host, schema_name, position)
+			SELECT h, $1, i - 1 FROM unnest($2::text[]) WITH ORDINALITY u (h, i)`, schema, hosts)
+		return err
+	})
+}
+
+// AppliedFile is a migration file as it was when first applied to any schema of the database.
+type AppliedFile struct{ Version, Name, Checksum string }
+
+// AppliedFiles returns the files of a migration set, ordered by version as text.
+func (db *DB) AppliedFiles(ctx context.Context, set string) ([]AppliedFile, error) {
+	rows, err := db.pool.Query(ctx, `SELECT version, name, checksum FROM tenantry.migration_file WHERE set_name = $1 ORDER BY version`, set)
+	if err != nil {
+		return nil, failed(err, "cannot read the applied files of "+set)
+	}
+	files, err := pgx.CollectRows(rows, pgx.RowToStructByPos[AppliedFile])
+	return files, failed(err, "cannot read the applied files of "+set)
+}
+
+const recordFilesSQL = `INSERT INTO tenantry.migration_file (set_name, version, name, checksum)
+SELECT $1, v, n, c FROM unnest($2::text[], $3::text[], $4::text[]) f (v, n, c)
+WHERE NOT EXISTS (SELECT FROM tenantry.migration_file m WHERE m.set_name = $1 AND m.version = f.v)
+ON CONFLICT DO NOTHING`
+
+// RecordFiles remembers files that were applied. A version that is there already keeps what it
+// has: the caller compares before it applies.
+func (db *DB) RecordFiles(ctx context.Context, set string, files []AppliedFile) (changed bool, err error) {
+	var versions, names, checksums []string
+	for _, f := range files {
+		versions, names, checksums = append(versions, f.Version), append(names, f.Name), append(checksums, f.Checksum)
+	}
+	tag, err := db.pool.Exec(ctx, recordFilesSQL, set, versions, names, checksums)
+	return tag.RowsAffected() > 0, failed(err, "cannot record the applied files of "+set)
+}

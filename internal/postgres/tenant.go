@@ -1,0 +1,67 @@
+package postgres
+
+import (
+	"time"
+
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+// Tenant is what one tenant should be in a database. UID, Namespace, Name and Schema are required.
+type Tenant struct {
+	// UID is the fence: only calls with the UID that the registry holds change anything.
+	UID, Namespace, Name string
+	// Schema is the tenant's schema, see ValidateSchemaName.
+	Schema string
+	// SharedSchema comes second in the login's search_path; "" for none.
+	SharedSchema string
+	// MigrationSet, as "namespace/name", is the set whose login may act as the owner. EnsureMigrator
+	// must have been called for it. "" leaves that as it is.
+	MigrationSet string
+	// ConnectionLimit bounds the login's sessions; 0 for no bound.
+	ConnectionLimit int
+	// The timeouts are the login's defaults, which it can change for its session; 0 for none.
+	StatementTimeout, LockTimeout, IdleInTransactionTimeout time.Duration
+	// MaxTenants is how many schemas the database may hold, retained ones included; 0 for no bound.
+	MaxTenants int
+}
+
+// States of a schema in the registry.
+const (
+	StateActive   = "active"
+	StateRetained = "retained" // the Tenant is gone, its data is kept
+	StateDeleting = "deleting" // the login is off, the drop comes next
+	StateDropping = "dropping" // too large for one transaction, and in part dropped
+)
+
+// Observation is what there is of a tenant.
+type Observation struct {
+	// Registered: the registry knows the schema; the fields up to MigrationSet are its word.
+	Registered                           bool
+	OwnerUID, OwnerNamespace, OwnerName  string
+	State, Version, Digest, MigrationSet string
+	// Roles are the names that the tenant's roles have, or would get.
+	Roles                                                                         RoleNames
+	SchemaExists, SchemaOwnedByOwner, OwnerRoleExists, AppRoleExists, AppCanLogin bool
+	// Drift is what Provision would mend, for people's eyes.
+	Drift []string
+	// Foreign are rights and memberships that others gave. Provision leaves them alone.
+	Foreign []string
+}
+
+func (t Tenant) validate() error {
+	if err := ValidateSchemaName(t.Schema); err != nil {
+		return err
+	}
+	if t.SharedSchema != "" {
+		if err := validateShared(t.SharedSchema); err != nil {
+			return err
+		}
+	}
+	if t.SharedSchema == t.Schema {
+		return fault.NewInvalid(ReasonInvalidSchemaName, "schema name %q is the shared schema's; choose another", t.Schema)
+	}
+	if t.UID == "" {
+		return fault.NewInvalid(ReasonNotOwner, "the Tenant has no UID")
+	}
+	return nil
+}
