@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// logged writes one line per request. Neither query, body nor any header but the tenant's is
+// logged writes one line per request. Neither query, body nor any header but host and tenant is
 // in it: they are the customers'.
 func logged(header string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -14,7 +14,7 @@ func logged(header string, next http.Handler) http.Handler {
 		c := &counted{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(c, r)
 		slog.InfoContext(r.Context(), "Request",
-			"method", r.Method, "path", r.URL.Path, "tenant", r.Header.Get(header),
+			"method", r.Method, "host", r.Host, "path", r.URL.Path, "tenant", r.Header.Get(header),
 			"status", c.status, "bytes", c.bytes, "duration", time.Since(began))
 	})
 }

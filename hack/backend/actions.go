@@ -65,12 +65,11 @@ func readJSON(r *http.Request, into any) error {
 	if err == nil && d.Decode(&struct{}{}) != io.EOF {
 		err = errors.New("more than one JSON value")
 	}
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return failure{http.StatusRequestEntityTooLarge, "TooLarge", "the body is too large"}
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return fails(http.StatusRequestEntityTooLarge, "TooLarge", "the body is too large")
 	}
 	if err != nil {
-		return failure{http.StatusBadRequest, "InvalidBody", "the body is no JSON object as this route wants it: " + err.Error()}
+		return fails(http.StatusBadRequest, "InvalidBody", "the body is no JSON object as this route wants it: "+err.Error())
 	}
 	return nil
 }

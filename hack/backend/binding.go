@@ -6,20 +6,23 @@ import (
 	"fmt"
 )
 
-// Bindings says how to reach a tenant's data.
+// Bindings says whose request it is and how to reach that tenant's data.
 type Bindings interface {
 	// Binding returns the binding of a tenant named "<namespace>/<name>". It fails with
 	// errUnknownTenant or errNotBound, or with what kept it from finding out.
 	Binding(ctx context.Context, tenant string) (Binding, error)
 
-	// Forget drops what is remembered of a tenant: its login was refused, so the password
-	// has probably been rotated.
+	// Holder returns the tenant that holds a host, and "" if none does.
+	Holder(ctx context.Context, host string) (tenant string, err error)
+
+	// Forget drops what is remembered of a tenant's binding: its login was refused, so the
+	// password has probably been rotated.
 	Forget(tenant string)
 }
 
 // Binding is the access to one tenant's data.
 type Binding struct {
-	// Tenant is "<namespace>/<name>", as in the request's header.
+	// Tenant is "<namespace>/<name>".
 	Tenant string
 	// Schema is where the tenant's data is by the Tenant's status. The connection is held to
 	// it, so a Secret that leads elsewhere is found out.

@@ -17,7 +17,13 @@ type failure struct {
 	Message string `json:"message"`
 }
 
+func fails(status int, code, message string) failure {
+	return failure{Status: status, Code: code, Message: message}
+}
+
 func (f failure) Error() string { return f.Code + ": " + f.Message }
+
+var unavailable = fails(http.StatusServiceUnavailable, "Unavailable", "the tenant's data cannot be reached now; try again")
 
 // SQLSTATEs that are the request's fault or the schema's age (errcodes.txt).
 const (
@@ -37,39 +43,41 @@ func explain(err error, tenant string) failure {
 	case errors.As(err, &f):
 		return f
 	case errors.Is(err, errUnknownTenant):
-		return failure{http.StatusNotFound, "UnknownTenant", fmt.Sprintf("there is no tenant %q", tenant)}
+		return fails(http.StatusNotFound, "UnknownTenant", fmt.Sprintf("there is no tenant %q", tenant))
 	case errors.Is(err, errNotBound):
-		return failure{http.StatusServiceUnavailable, "TenantNotReady",
-			"the tenant has no credentials yet; see the conditions of its Tenant"}
+		return fails(http.StatusServiceUnavailable, "TenantNotReady",
+			"the tenant has no credentials yet; see the conditions of its Tenant")
 	case errors.Is(err, errWrongSchema):
-		return failure{http.StatusServiceUnavailable, "WrongSchema",
-			"the connection does not lead to this tenant's schema; nothing was read or written"}
+		return fails(http.StatusServiceUnavailable, "WrongSchema",
+			"the connection does not lead to this tenant's schema; nothing was read or written")
+	case errors.Is(err, errHolderUnknown):
+		return fails(http.StatusServiceUnavailable, "Unavailable", "cannot find out whose host this is; try again")
 	case errors.Is(err, errBusy):
-		return failure{http.StatusServiceUnavailable, "Busy", "too many tenants are active; try again"}
+		return fails(http.StatusServiceUnavailable, "Busy", "too many tenants are active; try again")
 	case errors.Is(err, context.DeadlineExceeded):
-		return failure{http.StatusGatewayTimeout, "Timeout", "the database did not answer in time"}
+		return fails(http.StatusGatewayTimeout, "Timeout", "the database did not answer in time")
 	case loginRefused(err):
-		return failure{http.StatusServiceUnavailable, "LoginRefused",
-			"the database refused the tenant's login; see the conditions of its Tenant"}
+		return fails(http.StatusServiceUnavailable, "LoginRefused",
+			"the database refused the tenant's login; see the conditions of its Tenant")
 	case errors.As(err, &pgErr):
 		return explainSQL(pgErr)
 	default:
-		return failure{http.StatusServiceUnavailable, "Unavailable", "the tenant's data cannot be reached now; try again"}
+		return unavailable
 	}
 }
 
 func explainSQL(err *pgconn.PgError) failure {
 	switch err.Code {
 	case codeUniqueViolation:
-		return failure{http.StatusConflict, "AlreadyExists", "there is one already (" + err.ConstraintName + ")"}
+		return fails(http.StatusConflict, "AlreadyExists", "there is one already ("+err.ConstraintName+")")
 	case codeCheckViolation:
-		return failure{http.StatusUnprocessableEntity, "Invalid", "a value breaks the rule " + err.ConstraintName}
+		return fails(http.StatusUnprocessableEntity, "Invalid", "a value breaks the rule "+err.ConstraintName)
 	case codeTextTooLong, codeBadText:
-		return failure{http.StatusUnprocessableEntity, "Invalid", "a value cannot be stored: " + err.Message}
+		return fails(http.StatusUnprocessableEntity, "Invalid", "a value cannot be stored: "+err.Message)
 	case codeUndefinedTable, codeUndefinedColumn:
-		return failure{http.StatusServiceUnavailable, "SchemaTooOld",
-			"the tenant's schema is not migrated far enough for this request; try again later"}
+		return fails(http.StatusServiceUnavailable, "SchemaTooOld",
+			"the tenant's schema is not migrated far enough for this request; try again later")
 	default:
-		return failure{http.StatusServiceUnavailable, "Unavailable", "the tenant's data cannot be reached now; try again"}
+		return unavailable
 	}
 }

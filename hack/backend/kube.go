@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,29 +15,30 @@ import (
 	"k8s.io/client-go/dynamic"
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/tenantry/tenantry/internal/routing"
 )
 
-var tenantResource = schema.GroupVersionResource{Group: "tenantry.dev", Version: "v1alpha1", Resource: "tenants"}
+var (
+	apiVersion     = schema.GroupVersion{Group: "tenantry.dev", Version: "v1alpha1"}
+	tenantResource = apiVersion.WithResource("tenants")
+	claimResource  = apiVersion.WithResource("domainclaims")
+)
 
-// maxRemembered bounds the cache. Only tenants that exist are remembered, so made-up headers
-// cannot fill it.
-const maxRemembered = 10_000
+// errNobody is the answer for a host that no tenant holds.
+var errNobody = errors.New("no tenant holds the host")
 
 // kubeBindings reads bindings from the API server: the Tenant, then the Secret that its status
-// names. Answers are kept for ttl. While the API server cannot be asked, the last answer goes
-// on: it is the database that decides whether a login is still good.
+// names; and holders of hosts from the DomainClaims. Answers are kept for a while. When the API
+// server cannot be asked, the last answer goes on: whether a login is still good is decided by
+// the database, not here.
 type kubeBindings struct {
 	tenants dynamic.NamespaceableResourceInterface
+	claims  dynamic.ResourceInterface
 	secrets corev1.SecretsGetter
-	ttl     time.Duration
 
-	mu    sync.Mutex
-	known map[string]remembered
-}
-
-type remembered struct {
-	binding Binding
-	until   time.Time
+	bindings cache[Binding]
+	holders  cache[string]
 }
 
 func newKubeBindings(cfg *rest.Config, ttl time.Duration) (*kubeBindings, error) {
@@ -51,38 +51,56 @@ func newKubeBindings(cfg *rest.Config, ttl time.Duration) (*kubeBindings, error)
 		return nil, err
 	}
 	return &kubeBindings{
-		tenants: dyn.Resource(tenantResource), secrets: core, ttl: ttl,
-		known: make(map[string]remembered),
+		tenants: dyn.Resource(tenantResource), claims: dyn.Resource(claimResource), secrets: core,
+		bindings: cache[Binding]{ttl: ttl}, holders: cache[string]{ttl: ttl},
 	}, nil
 }
 
 // Binding implements Bindings.
 func (k *kubeBindings) Binding(ctx context.Context, tenant string) (Binding, error) {
-	last, found := k.recall(tenant)
-	if found && time.Now().Before(last.until) {
-		return last.binding, nil
+	return lookUp(ctx, &k.bindings, tenant, k.readBinding)
+}
+
+// Holder implements Bindings. That nobody holds a host is not remembered: while it was, the
+// header alone would decide on the host of a new tenant.
+func (k *kubeBindings) Holder(ctx context.Context, host string) (string, error) {
+	holder, err := lookUp(ctx, &k.holders, host, k.readHolder)
+	if errors.Is(err, errNobody) {
+		return "", nil
 	}
-	b, err := k.read(ctx, tenant)
+	return holder, err
+}
+
+// Forget implements Bindings.
+func (k *kubeBindings) Forget(tenant string) { k.bindings.drop(tenant) }
+
+// lookUp answers from the cache, or by read, or, where read gets no answer, by the last one.
+func lookUp[V any](ctx context.Context, c *cache[V], key string, read func(context.Context, string) (V, error)) (V, error) {
+	last, found, fresh := c.get(key)
+	if fresh {
+		return last, nil
+	}
+	value, err := read(ctx, key)
 	switch {
 	case err == nil:
-		k.remember(b)
-		return b, nil
+		c.put(key, value)
+		return value, nil
 	case found && !isVerdict(err):
-		slog.WarnContext(ctx, "Serving with the last known binding", "tenant", tenant, "error", err)
-		return last.binding, nil
+		slog.WarnContext(ctx, "Going on with the last answer of the API server", "about", key, "error", err)
+		return last, nil
 	default:
-		k.Forget(tenant)
-		return Binding{}, err
+		c.drop(key)
+		return value, err
 	}
 }
 
 // isVerdict tells an API server that said no from one that could not be asked.
 func isVerdict(err error) bool {
 	return errors.Is(err, errUnknownTenant) || errors.Is(err, errNotBound) || errors.Is(err, errWrongSchema) ||
-		apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
+		errors.Is(err, errNobody) || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err)
 }
 
-func (k *kubeBindings) read(ctx context.Context, tenant string) (Binding, error) {
+func (k *kubeBindings) readBinding(ctx context.Context, tenant string) (Binding, error) {
 	namespace, name, _ := strings.Cut(tenant, "/")
 	obj, err := k.tenants.Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -91,7 +109,7 @@ func (k *kubeBindings) read(ctx context.Context, tenant string) (Binding, error)
 	if err != nil {
 		return Binding{}, fmt.Errorf("get Tenant: %w", err)
 	}
-	secretName := statusString(obj, "binding", "name")
+	secretName := text(obj, "status", "binding", "name")
 	if secretName == "" {
 		return Binding{}, errNotBound
 	}
@@ -102,33 +120,26 @@ func (k *kubeBindings) read(ctx context.Context, tenant string) (Binding, error)
 	if err != nil {
 		return Binding{}, fmt.Errorf("get Secret: %w", err)
 	}
-	return newBinding(tenant, statusString(obj, "schema"), statusString(obj, "version"), secret.Data)
+	return newBinding(tenant, text(obj, "status", "schema"), text(obj, "status", "version"), secret.Data)
 }
 
-func statusString(obj *unstructured.Unstructured, path ...string) string {
-	s, _, _ := unstructured.NestedString(obj.Object, append([]string{"status"}, path...)...)
-	return s
-}
-
-func (k *kubeBindings) recall(tenant string) (remembered, bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	r, found := k.known[tenant]
-	return r, found
-}
-
-func (k *kubeBindings) remember(b Binding) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.known) >= maxRemembered {
-		clear(k.known)
+func (k *kubeBindings) readHolder(ctx context.Context, host string) (string, error) {
+	canonical, err := routing.Canonical(host)
+	if err != nil {
+		// No name that a Tenant can claim, such as the address of a Service.
+		return "", errNobody
 	}
-	k.known[b.Tenant] = remembered{binding: b, until: time.Now().Add(k.ttl)}
+	claim, err := k.claims.Get(ctx, routing.ClaimName(canonical), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && text(claim, "spec", "host") != canonical {
+		return "", errNobody
+	}
+	if err != nil {
+		return "", fmt.Errorf("get DomainClaim: %w", err)
+	}
+	return text(claim, "spec", "holder", "namespace") + "/" + text(claim, "spec", "holder", "name"), nil
 }
 
-// Forget implements Bindings.
-func (k *kubeBindings) Forget(tenant string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.known, tenant)
+func text(obj *unstructured.Unstructured, path ...string) string {
+	s, _, _ := unstructured.NestedString(obj.Object, path...)
+	return s
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // requestTimeout bounds the work for one request, the wait for a connection included.
@@ -43,8 +41,8 @@ func (s *server) routes() http.Handler {
 	mux.Handle("POST /projects", s.tenant(pgx.ReadWrite, createProject))
 	mux.Handle("GET /tasks", s.tenant(pgx.ReadOnly, showTasks))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeFailure(w, failure{http.StatusNotFound, "NoSuchRoute",
-			"try GET /, /whoami, /projects, /tasks or /healthz, or POST /projects"})
+		writeFailure(w, fails(http.StatusNotFound, "NoSuchRoute",
+			"try GET /, /whoami, /projects, /tasks or /healthz, or POST /projects"))
 	})
 	return logged(s.header, mux)
 }
@@ -55,20 +53,18 @@ func (s *server) tenant(mode pgx.TxAccessMode, do action) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// What one tenant may see must not be kept for the next one.
 		w.Header().Set("Cache-Control", "private, no-store")
-		name, err := tenantOf(r, s.header)
-		if err != nil {
-			writeFailure(w, explain(err, name))
-			return
-		}
 		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 
 		var a answer
-		err = s.db.inTenant(ctx, name, mode, func(tx pgx.Tx, b Binding) (err error) {
-			a, err = do(ctx, tx, b, r)
-			return err
-		})
+		name, err := s.tenantOf(ctx, r)
+		if err == nil {
+			err = s.db.inTenant(ctx, name, mode, func(tx pgx.Tx, b Binding) (err error) {
+				a, err = do(ctx, tx, b, r)
+				return err
+			})
+		}
 		if err != nil {
 			f := explain(err, name)
 			if f.Status >= http.StatusInternalServerError {
@@ -79,24 +75,4 @@ func (s *server) tenant(mode pgx.TxAccessMode, do action) http.Handler {
 		}
 		write(w, r, a)
 	})
-}
-
-// tenantOf reads the tenant from the header. Two values are refused, not one of them chosen:
-// the second is what a client sent past a proxy that appends.
-func tenantOf(r *http.Request, header string) (string, error) {
-	values := r.Header.Values(header)
-	switch {
-	case len(values) == 0 || len(values) == 1 && values[0] == "":
-		return "", failure{http.StatusBadRequest, "MissingTenant",
-			"the request has no header " + header + ", so it is for no tenant; is this host routed by a Tenant?"}
-	case len(values) > 1:
-		return "", failure{http.StatusBadRequest, "AmbiguousTenant",
-			"the request has more than one header " + header}
-	}
-	namespace, name, found := strings.Cut(values[0], "/")
-	if !found || len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
-		return "", failure{http.StatusBadRequest, "InvalidTenant",
-			"the header " + header + " must be \"<namespace>/<name>\" of a Tenant"}
-	}
-	return values[0], nil
 }

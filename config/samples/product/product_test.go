@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -239,7 +240,7 @@ func (p *product) appWorks(t *testing.T) {
 		"burndown":     {"SELECT concat_ws('/', count(*), min(remaining)) FROM sprint_burndown", "12/4.0"},
 		"time spent":   {"SELECT spent::text FROM time_entries", "01:30:00"},
 		"edit stamp":   {"SELECT (edited_at IS NOT NULL)::text FROM comments", "true"},
-		"log":          {"SELECT string_agg(DISTINCT entity || ' ' || action, ',') FROM activity WHERE actor_id = 1", "comments insert,comments update,projects insert,sprints insert,tasks insert,tasks update"},
+		"log":          {"SELECT string_agg(DISTINCT entity || '.' || action, ',') FROM activity WHERE actor_id = 1", "comments.insert,comments.update,projects.insert,sprints.insert,tasks.insert,tasks.update"},
 		"log diff":     {"SELECT changes::text FROM activity WHERE entity = 'tasks' AND changes ? 'parent_id' AND action = 'update'", `{"parent_id": [null, 1]}`},
 		"outbox":       {"SELECT string_agg(event || n, ',' ORDER BY event) FROM (SELECT event, count(*) n FROM outbox GROUP BY event) e", "comment.created1,project.created1,task.created4"},
 		"seeds":        {"SELECT concat_ws('/', (SELECT count(*) FROM roles), (SELECT count(*) FROM workflow_states), (SELECT count(*) FROM labels))", "4/6/3"},
@@ -366,7 +367,7 @@ func files(t *testing.T, dir string) []string {
 
 func read(t *testing.T, path string) []byte {
 	t.Helper()
-	sql, err := os.ReadFile(path)
+	sql, err := fs.ReadFile(os.DirFS("."), path)
 	if err != nil {
 		t.Fatal(err)
 	}
