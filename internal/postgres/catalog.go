@@ -17,6 +17,7 @@ type catalog struct {
 	Login       string       `json:"login"`
 	Database    string       `json:"database"`
 	Row         *registered  `json:"row"`
+	Domains     []string     `json:"domains"`
 	SharedName  bool         `json:"sharedName"`
 	Owner       *role        `json:"owner"`
 	App         *role        `json:"app"`

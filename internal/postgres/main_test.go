@@ -36,6 +36,7 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
+	fmt.Println("PostgreSQL", server.Version)
 	return m.Run()
 }
 

@@ -122,7 +122,7 @@ func (db *DB) grantOwner(ctx context.Context, uid string, t Tenant) (changed boo
 		if err := script(ctx, tx, p.statements("")...); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE tenantry.tenant SET migration_set = $2 WHERE schema_name = $1`, t.Schema, t.MigrationSet)
+		_, err = tx.Exec(ctx, setMigrationSetSQL, t.Schema, t.MigrationSet)
 		return err
 	})
 }

@@ -30,6 +30,7 @@ func (c *catalog) observation(t Tenant) Observation {
 		AppCanLogin:     c.App != nil && c.App.Login,
 		Drift:           p.drift(),
 		Foreign:         p.foreign,
+		Domains:         c.Domains,
 	}
 	o.SchemaOwnedByOwner = o.SchemaExists && *c.SchemaOwner == c.names.Owner
 	if row := c.Row; row != nil {

@@ -26,6 +26,7 @@ SELECT jsonb_build_object(
     'login', current_user,
     'database', current_database(),
     'row', (SELECT to_jsonb(reg) FROM reg),
+    'domains', (SELECT jsonb_agg(host ORDER BY position) FROM tenantry.domain WHERE schema_name = $1),
     'sharedName', EXISTS (SELECT FROM tenantry.shared_schema WHERE schema_name = $1),
     'owner', (SELECT doc FROM role_docs WHERE is_owner),
     'app', (SELECT doc FROM role_docs WHERE NOT is_owner),

@@ -129,7 +129,7 @@ func (p *plan) migrator(c *catalog) {
 		p.asAdmin("the migration set's login may not act as owner", "GRANT %s TO %s%s", ident(c.names.Owner), ident(c.Migrator), actOptions(c.VersionNum))
 	}
 	for _, m := range c.Members {
-		if c.isMigrator(m) && m.Member != c.Migrator {
+		if c.isOtherMigrator(m) && c.mayTake(m) {
 			p.asAdmin("another migration set's login may act as owner", "REVOKE %s FROM %s", ident(c.names.Owner), ident(m.Member))
 		}
 	}
@@ -272,7 +272,7 @@ func (p *plan) strangers(c *catalog) {
 	for _, m := range c.Members {
 		switch {
 		case m.Member == c.Login && !m.Inherit, m.Member == c.Login && c.VersionNum < version16:
-		case m.Role == c.Group, c.isMigrator(m):
+		case m.Role == c.Group, c.isMigrator(m) && !c.isOtherMigrator(m), c.isOtherMigrator(m) && c.mayTake(m):
 		default:
 			p.foreign = append(p.foreign, fmt.Sprintf("role %s is a member of %s", m.Member, m.Role))
 		}
@@ -282,6 +282,13 @@ func (p *plan) strangers(c *catalog) {
 func (c *catalog) isMigrator(m membership) bool {
 	return m.Role == c.names.Owner && strings.HasPrefix(m.Member, "tenantry_mig_")
 }
+
+func (c *catalog) isOtherMigrator(m membership) bool {
+	return c.isMigrator(m) && c.Migrator != "" && m.Member != c.Migrator
+}
+
+// mayTake: since 16, a membership is only taken by the role that granted it.
+func (c *catalog) mayTake(m membership) bool { return m.Mine || c.VersionNum < version16 }
 
 func grantedTo(acl []grant, objectType string) map[string]bool {
 	to := map[string]bool{}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -77,11 +78,34 @@ func (db *DB) mend(ctx context.Context, tx pgx.Tx, t Tenant) error {
 		return err
 	}
 	p := c.plan(t)
-	if err := script(ctx, tx, p.statements(c.names.Owner)...); err != nil || c.setRecorded(t) {
+	if err := script(ctx, tx, p.statements(c.names.Owner)...); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `UPDATE tenantry.tenant SET migration_set = $2 WHERE schema_name = $1`, t.Schema, t.MigrationSet)
-	return err
+	if fresh {
+		return nil
+	}
+	if !c.setRecorded(t) {
+		if _, err := tx.Exec(ctx, setMigrationSetSQL, t.Schema, t.MigrationSet); err != nil {
+			return err
+		}
+	}
+	return confirm(ctx, tx, db.config.Database(), t)
+}
+
+const setMigrationSetSQL = `UPDATE tenantry.tenant SET migration_set = $2 WHERE schema_name = $1`
+
+// confirm looks whether what was mended is mended. PostgreSQL lets a REVOKE pass that revokes
+// nothing, with no more than a warning, and the same would be tried for ever.
+func confirm(ctx context.Context, tx pgx.Tx, database string, t Tenant) error {
+	c, err := readCatalog(ctx, tx, database, t)
+	if err != nil {
+		return err
+	}
+	if p := c.plan(t); !p.empty() {
+		return fault.NewWaiting(string(InsufficientPrivilege), waitForMend,
+			"the operator cannot mend schema %q: %s", t.Schema, strings.Join(p.drift(), "; "))
+	}
+	return nil
 }
 
 // setRecorded tells whether the registry names the wanted migration set.

@@ -7,7 +7,7 @@ CREATE TABLE tenantry.identity (
     only_row          boolean     PRIMARY KEY DEFAULT true CHECK (only_row),
     marker            text        NOT NULL,
     system_identifier text        NOT NULL,
-    database_oid      oid         NOT NULL,
+    database_oid      bigint      NOT NULL,
     registry_version  integer     NOT NULL,
     created_at        timestamptz NOT NULL DEFAULT now()
 );
