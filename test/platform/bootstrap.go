@@ -29,7 +29,7 @@ func (p *Postgres) NewOperatorDatabase(ctx context.Context, name string) (dsn st
 	if err != nil {
 		return "", err
 	}
-	login, password := name+"_operator", rand.Text()
+	login, password := operatorLogin(name), rand.Text()
 	if err := runScript(ctx, p.AdminDSN(), string(script), map[string]string{"database": name, "login": login}); err != nil {
 		return "", fmt.Errorf("bootstrap database %s: %w", name, err)
 	}
@@ -38,6 +38,28 @@ func (p *Postgres) NewOperatorDatabase(ctx context.Context, name string) (dsn st
 	}
 	return p.DSN(login, password, name), nil
 }
+
+// EnsureOperatorDatabase is NewOperatorDatabase for a database that may be there already: then its
+// login gets a new password.
+func (p *Postgres) EnsureOperatorDatabase(ctx context.Context, name string) (dsn string, err error) {
+	conn, err := pgx.Connect(ctx, p.AdminDSN())
+	if err != nil {
+		return "", err
+	}
+	var exists bool
+	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)", name).Scan(&exists)
+	if err = errors.Join(err, conn.Close(ctx)); err != nil {
+		return "", err
+	}
+	if !exists {
+		return p.NewOperatorDatabase(ctx, name)
+	}
+	password := rand.Text()
+	return p.DSN(operatorLogin(name), password, name), p.setPassword(ctx, operatorLogin(name), password)
+}
+
+// operatorLogin is the name of the login that owns a database.
+func operatorLogin(database string) string { return database + "_operator" }
 
 // setPassword does what psql's \password does: the server gets the verifier, never the password.
 func (p *Postgres) setPassword(ctx context.Context, login, password string) error {

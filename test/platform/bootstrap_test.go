@@ -50,6 +50,14 @@ func TestNewOperatorDatabase(t *testing.T) {
 	if _, err := p.NewOperatorDatabase(t.Context(), `shop "1"`); err == nil {
 		t.Error("a name that is taken was accepted")
 	}
+	renewed, err := p.EnsureOperatorDatabase(t.Context(), `shop "1"`)
+	if err != nil || query(t, renewed, "SELECT current_user") != login {
+		t.Errorf("EnsureOperatorDatabase of what is there: %v", err)
+	}
+	if conn, err := pgx.Connect(t.Context(), dsn); err == nil {
+		_ = conn.Close(t.Context())
+		t.Error("the old password still works")
+	}
 }
 
 // On a managed server nobody is superuser: the script must do with CREATEROLE and CREATEDB.

@@ -62,10 +62,7 @@ func (c *Cache) once(ctx context.Context, key string, make func(ctx context.Cont
 	if isDir(dir) {
 		return dir, nil
 	}
-	if err := os.MkdirAll(filepath.Join(c.Dir, ".locks"), 0o755); err != nil {
-		return "", err
-	}
-	unlock, err := c.lock(ctx, key)
+	unlock, err := c.lock(ctx, key, "waiting for another process that makes "+key)
 	if err != nil {
 		return "", err
 	}
@@ -100,12 +97,6 @@ func (c *Cache) fill(ctx context.Context, key, dir string, make func(ctx context
 		return errors.Join(err, os.RemoveAll(temp))
 	}
 	return os.Rename(temp, dir)
-}
-
-// lock takes the key's file lock and waits for another holder as long as ctx allows.
-func (c *Cache) lock(ctx context.Context, key string) (unlock func(), err error) {
-	waiting := func() func(error) { return c.progress("waiting for another process that makes " + key) }
-	return lockFile(ctx, filepath.Join(c.Dir, ".locks", key), waiting)
 }
 
 // progress prints that work began and then every 15 seconds that it still goes on, until the

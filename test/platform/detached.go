@@ -32,8 +32,10 @@ var lastToEnd = []string{"kube-apiserver", "etcd"}
 // Server is one process of a detached platform.
 type Server struct {
 	Name string
+	PID  int
 	// Running is false for a server that died: one that was stopped leaves nothing behind.
 	Running bool
+	LogPath string
 	proc    *process
 }
 
@@ -111,7 +113,7 @@ func serversIn(folder string) ([]Server, error) {
 		}
 		name := strings.TrimSuffix(filepath.Base(file), ".pid")
 		cmd := command{name: name, dir: folder, detached: true, ending: endingOf(name)}
-		server := Server{Name: name, Running: id.alive(), proc: &process{command: cmd, identity: id}}
+		server := Server{Name: name, PID: id.PID, Running: id.alive(), LogPath: cmd.log(), proc: &process{command: cmd, identity: id}}
 		if name == lastToEnd[0] || name == lastToEnd[1] {
 			last = append([]Server{server}, last...)
 			continue

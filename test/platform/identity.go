@@ -18,7 +18,8 @@ type identity struct {
 	Boot string `json:"boot"`
 }
 
-// identify reads the identity of a running process. A zombie is no longer running.
+// identify reads the identity of a running process. A zombie no longer runs, unless other threads of
+// it still end: until they have, its ports and files are taken.
 func identify(pid int) (identity, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -30,7 +31,7 @@ func identify(pid int) (identity, error) {
 	if len(fields) < 20 {
 		return identity{}, fmt.Errorf("/proc/%d/stat has too few fields", pid)
 	}
-	if fields[0] == "Z" || fields[0] == "X" {
+	if state, threads := fields[0], fields[17]; state == "X" || state == "Z" && threads == "1" {
 		return identity{}, os.ErrProcessDone
 	}
 	started, err := strconv.ParseUint(fields[19], 10, 64)

@@ -70,7 +70,10 @@ func (c command) ensure(ctx context.Context, limit time.Duration, probe func(con
 		return nil, err
 	}
 	if p != nil {
-		return p, p.waitReady(ctx, limit, probe)
+		if err := p.waitReady(ctx, limit, probe); err == nil || p.running() {
+			return p, err
+		}
+		// It was about to end when it was found.
 	}
 	if p, err = c.start(); err != nil {
 		return nil, err
