@@ -36,6 +36,8 @@ const (
 	ConditionReachable = "Reachable"
 	// ConditionPrivileged says that the operator's login has the rights it needs.
 	ConditionPrivileged = "Privileged"
+	// ConditionBootstrapped says that the registry is there and is this TenantDatabase's.
+	ConditionBootstrapped = "Bootstrapped"
 	// ConditionSharedMigrated says that the shared schema stands at the wanted version.
 	ConditionSharedMigrated = "SharedMigrated"
 )
@@ -117,16 +119,30 @@ const (
 	ReasonMigrationSetNotReady = "MigrationSetNotReady"
 	// ReasonMigrationFailed : a migration failed; the schema stays at the version before it.
 	ReasonMigrationFailed = "MigrationFailed"
-	// ReasonTargetVersionNotFound : spec.migrations.targetVersion is not in the set.
-	ReasonTargetVersionNotFound = "TargetVersionNotFound"
+	// ReasonUnknownVersion : spec.migrations.targetVersion is not in the set.
+	ReasonUnknownVersion = "UnknownVersion"
 	// ReasonDowngradeRefused : the wanted version is older than the schema's.
 	ReasonDowngradeRefused = "DowngradeRefused"
 	// ReasonChecksumChanged : a migration that was applied has other content now.
 	ReasonChecksumChanged = "ChecksumChanged"
 	// ReasonSourceNotFound : a ConfigMap or key of the source does not exist.
 	ReasonSourceNotFound = "SourceNotFound"
-	// ReasonInvalidMigrations : the files cannot be read as migrations.
-	ReasonInvalidMigrations = "InvalidMigrations"
+	// ReasonInvalidMigration : a file cannot be used as a migration.
+	ReasonInvalidMigration = "InvalidMigration"
+	// ReasonMigrationRemoved : a migration that was applied is no longer in the set.
+	ReasonMigrationRemoved = "MigrationRemoved"
+	// ReasonOutOfOrder : a migration that is not applied is older than one that is.
+	ReasonOutOfOrder = "OutOfOrder"
+	// ReasonMigrationLocked : a lock that a migration needs stayed taken; it is tried again.
+	ReasonMigrationLocked = "MigrationLocked"
+	// ReasonMigrationBusy : another runner migrates the same schema.
+	ReasonMigrationBusy = "MigrationBusy"
+	// ReasonMigrationInterrupted : the connection broke in a migration; it is continued.
+	ReasonMigrationInterrupted = "MigrationInterrupted"
+	// ReasonMigrationDecisionNeeded : a crash left a statement of unknown outcome.
+	ReasonMigrationDecisionNeeded = "MigrationDecisionNeeded"
+	// ReasonLedgerUnusable : tenantry_migrations is not the table that the operator made.
+	ReasonLedgerUnusable = "LedgerUnusable"
 	// ReasonSharedNotMigrated : the shared schema is not at its version yet.
 	ReasonSharedNotMigrated = "SharedNotMigrated"
 )
@@ -165,6 +181,37 @@ const (
 	ReasonIdentityChanged = "IdentityChanged"
 	// ReasonInUse : tenants still live on the database.
 	ReasonInUse = "InUse"
+)
+
+// Reasons by which a server or the network refuses; see package postgres for their SQLSTATEs.
+const (
+	ReasonAuthenticationFailed  = "AuthenticationFailed"
+	ReasonUnreachable           = "Unreachable"
+	ReasonReadOnly              = "ReadOnly"
+	ReasonInsufficientPrivilege = "InsufficientPrivilege"
+	ReasonTooManyConnections    = "TooManyConnections"
+	ReasonDiskFull              = "DiskFull"
+	ReasonOutOfMemory           = "OutOfMemory"
+	ReasonTLSFailed             = "TLSFailed"
+	ReasonLockTimeout           = "LockTimeout"
+	ReasonStatementTimeout      = "StatementTimeout"
+	ReasonServerShuttingDown    = "ServerShuttingDown"
+	ReasonConnectionLost        = "ConnectionLost"
+	ReasonConflict              = "Conflict"
+	ReasonDependentObjects      = "DependentObjects"
+	ReasonUndefinedObject       = "UndefinedObject"
+	ReasonCanceled              = "Canceled"
+	ReasonDatabaseError         = "DatabaseError"
+)
+
+// Reasons of the registry.
+const (
+	// ReasonNotOwner : the registry names another owner.
+	ReasonNotOwner = "NotOwner"
+	// ReasonNotBootstrapped : the database has no registry yet.
+	ReasonNotBootstrapped = "NotBootstrapped"
+	// ReasonIdentityMismatch : the registry was written on another server.
+	ReasonIdentityMismatch = "IdentityMismatch"
 )
 
 // Reasons of a DomainClaim.

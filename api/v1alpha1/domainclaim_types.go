@@ -84,3 +84,6 @@ type DomainClaimList struct {
 
 // GetConditions returns the conditions; it serves the code that all kinds share.
 func (c *DomainClaim) GetConditions() *[]metav1.Condition { return &c.Status.Conditions }
+
+// SetObservedGeneration records that there is a verdict on a generation of the spec.
+func (c *DomainClaim) SetObservedGeneration(generation int64) { c.Status.ObservedGeneration = generation }

@@ -170,3 +170,6 @@ type MigrationSetList struct {
 
 // GetConditions returns the conditions; it serves the code that all kinds share.
 func (m *MigrationSet) GetConditions() *[]metav1.Condition { return &m.Status.Conditions }
+
+// SetObservedGeneration records that there is a verdict on a generation of the spec.
+func (m *MigrationSet) SetObservedGeneration(generation int64) { m.Status.ObservedGeneration = generation }

@@ -185,3 +185,6 @@ type TenantList struct {
 
 // GetConditions returns the conditions; it serves the code that all kinds share.
 func (t *Tenant) GetConditions() *[]metav1.Condition { return &t.Status.Conditions }
+
+// SetObservedGeneration records that there is a verdict on a generation of the spec.
+func (t *Tenant) SetObservedGeneration(generation int64) { t.Status.ObservedGeneration = generation }

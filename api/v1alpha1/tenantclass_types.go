@@ -217,3 +217,6 @@ type TenantClassList struct {
 
 // GetConditions returns the conditions; it serves the code that all kinds share.
 func (c *TenantClass) GetConditions() *[]metav1.Condition { return &c.Status.Conditions }
+
+// SetObservedGeneration records that there is a verdict on a generation of the spec.
+func (c *TenantClass) SetObservedGeneration(generation int64) { c.Status.ObservedGeneration = generation }

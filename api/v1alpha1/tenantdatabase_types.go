@@ -59,7 +59,7 @@ type SharedSchema struct {
 	// +kubebuilder:validation:MaxLength=50
 	// +kubebuilder:validation:Pattern=`^[a-z][a-z0-9_]*$`
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="schemaName of the shared schema is immutable"
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('pg_') && !(self in ['information_schema', 'tenantry'])",message="this schema name is reserved by PostgreSQL or Tenantry; choose another"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('pg_') && !(self in ['public', 'information_schema', 'tenantry'])",message="this schema name is reserved by PostgreSQL or Tenantry; choose another"
 	SchemaName string `json:"schemaName,omitempty"`
 
 	// migrationSetRef names the MigrationSet of this namespace that makes the shared tables. It
@@ -187,3 +187,6 @@ type TenantDatabaseList struct {
 
 // GetConditions returns the conditions; it serves the code that all kinds share.
 func (d *TenantDatabase) GetConditions() *[]metav1.Condition { return &d.Status.Conditions }
+
+// SetObservedGeneration records that there is a verdict on a generation of the spec.
+func (d *TenantDatabase) SetObservedGeneration(generation int64) { d.Status.ObservedGeneration = generation }

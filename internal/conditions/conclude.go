@@ -47,9 +47,9 @@ func Progress(obj Object, message string) {
 	True(obj, v1alpha1.ConditionReconciling, v1alpha1.ReasonProgressing, message)
 }
 
-// Finished says whether the last Conclude was a verdict on the object's generation: Ready or
+// finished says whether the last Conclude was a verdict on the object's generation: Ready or
 // Stalled. Only then may status.observedGeneration move.
-func Finished(obj Object) bool {
+func finished(obj Object) bool {
 	return Current(obj, v1alpha1.ConditionReady) || Current(obj, v1alpha1.ConditionStalled)
 }
 

@@ -18,6 +18,7 @@ const maxMessage = 1024
 type Object interface {
 	client.Object
 	GetConditions() *[]metav1.Condition
+	SetObservedGeneration(generation int64)
 }
 
 // Set sets a condition at the object's generation. The transition time moves only with the status.

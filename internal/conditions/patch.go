@@ -2,6 +2,7 @@ package conditions
 
 import (
 	"context"
+	"time"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
@@ -9,7 +10,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -37,6 +40,37 @@ func (w *Writer) Patch(ctx context.Context, base, obj Object) error {
 	}
 	w.announce(obj, before)
 	return nil
+}
+
+// Finish ends a reconcile: it writes the status and says when to come back, after at most recheck.
+// result and err are what Conclude returned. A status that somebody else wrote first is no failure:
+// their write has queued the object again, and the next pass sees it.
+func (w *Writer) Finish(ctx context.Context, base, obj Object, result ctrl.Result, err error, recheck time.Duration) (ctrl.Result, error) {
+	if finished(obj) {
+		obj.SetObservedGeneration(obj.GetGeneration())
+	}
+	if patchErr := w.Patch(ctx, base, obj); patchErr != nil {
+		if !IsConflict(patchErr) {
+			return ctrl.Result{}, patchErr
+		}
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if result.RequeueAfter == 0 {
+		result.RequeueAfter = spread(recheck, obj.GetUID())
+	}
+	return result, nil
+}
+
+// spread keeps a fleet that was made in one minute from being re-checked in one minute for ever.
+func spread(d time.Duration, uid types.UID) time.Duration {
+	var sum uint32
+	for _, c := range []byte(uid) {
+		sum = sum*31 + uint32(c)
+	}
+	return d + time.Duration(sum%1000)*d/4000
 }
 
 // IsConflict says whether a status was not written because somebody else wrote first; the next

@@ -1,0 +1,137 @@
+// Package domainclaim reconciles DomainClaims: it says whether a living Tenant holds the host, and
+// releases claims whose Tenant went without releasing them, once no route of that Tenant is left.
+package domainclaim
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/routing"
+)
+
+// +kubebuilder:rbac:groups=tenantry.dev,resources=domainclaims,verbs=get;list;watch;delete
+// +kubebuilder:rbac:groups=tenantry.dev,resources=domainclaims/status,verbs=patch
+// +kubebuilder:rbac:groups=tenantry.dev,resources=tenants,verbs=get;list;watch
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=list
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=list
+
+// recheck is how often a claim is looked at without cause.
+const recheck = 30 * time.Minute
+
+// Reconciler reconciles DomainClaims.
+type Reconciler struct {
+	client.Client
+	// Live reads from the API server itself: a claim is not released on a cache's word.
+	Live   client.Reader
+	Status *conditions.Writer
+}
+
+// Reconcile reports on one DomainClaim, or releases it.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	claim := &v1alpha1.DomainClaim{}
+	if err := r.Get(ctx, req.NamespacedName, claim); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if !claim.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil
+	}
+	alive, err := r.holderLives(ctx, claim)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	base := claim.DeepCopy()
+	if alive {
+		result, err := conditions.Conclude(claim, nil, "Held by a living Tenant")
+		return r.Status.Finish(ctx, base, claim, result, err, recheck)
+	}
+	left, err := r.routes(ctx, claim)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if left > 0 {
+		result, err := conditions.Conclude(claim, fault.NewWaiting(v1alpha1.ReasonHolderGone, 2*time.Second,
+			"The Tenant is gone; the claim is released when its %d routes are", left), "")
+		return r.Status.Finish(ctx, base, claim, result, err, recheck)
+	}
+	uid := claim.UID
+	return ctrl.Result{}, client.IgnoreNotFound(r.Delete(ctx, claim, client.Preconditions{UID: &uid}))
+}
+
+// holderLives asks the cache, and the API server itself where the cache does not know the Tenant.
+func (r *Reconciler) holderLives(ctx context.Context, claim *v1alpha1.DomainClaim) (bool, error) {
+	key := client.ObjectKey{Namespace: claim.Spec.Holder.Namespace, Name: claim.Spec.Holder.Name}
+	for _, reader := range []client.Reader{r.Client, r.Live} {
+		t := &v1alpha1.Tenant{}
+		err := reader.Get(ctx, key, t)
+		if err == nil && string(t.UID) == claim.Spec.Holder.UID {
+			return true, nil
+		}
+		if err != nil && !apierrors.IsNotFound(err) {
+			return false, fmt.Errorf("read Tenant %s: %w", key, err)
+		}
+	}
+	return false, nil
+}
+
+// routes counts what is left of the routes of the Tenant that is gone; garbage collection takes them.
+func (r *Reconciler) routes(ctx context.Context, claim *v1alpha1.DomainClaim) (int, error) {
+	left := 0
+	for _, list := range []client.ObjectList{&gatewayv1.HTTPRouteList{}, &networkingv1.IngressList{}} {
+		err := r.Live.List(ctx, list, client.InNamespace(claim.Spec.Holder.Namespace),
+			client.MatchingLabels{routing.LabelTenantUID: claim.Spec.Holder.UID})
+		if meta.IsNoMatchError(err) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("list routes: %w", err)
+		}
+		left += meta.LenList(list)
+	}
+	return left, nil
+}
+
+// Register adds the controller to a manager.
+func (r *Reconciler) Register(mgr ctrl.Manager) error {
+	gone := predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		UpdateFunc:  func(event.UpdateEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("domainclaim").
+		For(&v1alpha1.DomainClaim{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.ofTenant), builder.WithPredicates(gone)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
+		Complete(r)
+}
+
+func (r *Reconciler) ofTenant(ctx context.Context, o client.Object) []reconcile.Request {
+	var claims v1alpha1.DomainClaimList
+	if err := r.List(ctx, &claims, client.MatchingLabels{routing.LabelTenantUID: string(o.GetUID())}); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot list DomainClaims")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range claims.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKey{Name: claims.Items[i].Name}})
+	}
+	return requests
+}

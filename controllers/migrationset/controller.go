@@ -1,0 +1,81 @@
+// Package migrationset reconciles MigrationSets: it reads the files, refuses what cannot be run or
+// would change history, publishes the version that tenants go to, and counts how far they are. It
+// runs no migration: tenants and databases do, once the set is Ready.
+package migrationset
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/databases"
+	"github.com/tenantry/tenantry/internal/migrations"
+	"github.com/tenantry/tenantry/internal/sources"
+)
+
+// +kubebuilder:rbac:groups=tenantry.dev,resources=migrationsets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=tenantry.dev,resources=migrationsets/status,verbs=patch
+// +kubebuilder:rbac:groups=tenantry.dev,resources=tenants;tenantclasses;tenantdatabases,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch
+
+// recheck is how often a set is looked at without cause.
+const recheck = 10 * time.Minute
+
+// Reconciler reconciles MigrationSets.
+type Reconciler struct {
+	client.Client
+	Status  *conditions.Writer
+	Pools   *databases.Pools
+	Sources *sources.Loader
+}
+
+// Reconcile reads one MigrationSet and reports on it.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	ms := &v1alpha1.MigrationSet{}
+	if err := r.Get(ctx, req.NamespacedName, ms); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if !ms.DeletionTimestamp.IsZero() {
+		r.Sources.Forget(ms.UID)
+		return ctrl.Result{}, nil
+	}
+	base := ms.DeepCopy()
+	set, err := r.vet(ctx, ms)
+	if err == nil {
+		publish(ms, set)
+	}
+	if countErr := r.count(ctx, ms); countErr != nil {
+		return ctrl.Result{}, countErr
+	}
+	result, err := conditions.Conclude(ms, err, summary(ms))
+	return r.Status.Finish(ctx, base, ms, result, err, recheck)
+}
+
+// vet loads the set and holds it against what tenants already have. A digest that was published
+// before needs no second look.
+func (r *Reconciler) vet(ctx context.Context, ms *v1alpha1.MigrationSet) (*migrations.Set, error) {
+	set, err := r.Sources.Load(ctx, ms)
+	if err != nil {
+		return nil, err
+	}
+	if set.Digest == ms.Status.Digest && conditions.IsTrue(ms, v1alpha1.ConditionReady) {
+		return set, nil
+	}
+	return set, r.checkHistory(ctx, ms, set)
+}
+
+func publish(ms *v1alpha1.MigrationSet, set *migrations.Set) {
+	ms.Status.Version = string(set.Latest())
+	ms.Status.Digest = set.Digest
+	ms.Status.Format = string(set.Format)
+	ms.Status.Migrations = int32(min(len(set.Migrations), migrations.MaxFiles)) //nolint:gosec // bounded by min
+}
+
+func summary(ms *v1alpha1.MigrationSet) string {
+	return fmt.Sprintf("%d migrations (%s) up to version %s", ms.Status.Migrations, ms.Status.Format, ms.Status.Version)
+}

@@ -1,0 +1,136 @@
+package migrationset
+
+import (
+	"context"
+	"fmt"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/migrations"
+	"github.com/tenantry/tenantry/internal/postgres"
+)
+
+// checkHistory asks every database of the set which files its schemas got, one query each. A file
+// that changed or went stalls the set before any tenant is touched. A database that is away cannot
+// be asked; each of its tenants holds the ledger against the set once more.
+func (r *Reconciler) checkHistory(ctx context.Context, ms *v1alpha1.MigrationSet, set *migrations.Set) error {
+	all, err := r.databases(ctx, ms)
+	if err != nil {
+		return err
+	}
+	for _, tdb := range all {
+		if !conditions.IsTrue(tdb, v1alpha1.ConditionBootstrapped) || !conditions.IsTrue(tdb, v1alpha1.ConditionReachable) {
+			continue
+		}
+		db, err := r.Pools.Get(ctx, tdb)
+		if err != nil {
+			log.FromContext(ctx).Info("Cannot compare with what is applied", "database", client.ObjectKeyFromObject(tdb), "cause", err.Error())
+			continue
+		}
+		files, err := db.AppliedFiles(ctx, ms.Namespace+"/"+ms.Name)
+		if err != nil {
+			return err
+		}
+		if err := compare(set, files); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compare holds a set against the files that were applied.
+func compare(set *migrations.Set, files []postgres.AppliedFile) error {
+	for _, f := range files {
+		m, ok := set.At(migrations.Version(f.Version))
+		switch {
+		case !ok:
+			return fault.NewInvalid(v1alpha1.ReasonMigrationRemoved,
+				"%s (version %s) was applied to tenants and is no longer in the set; put the file back", f.Name, f.Version)
+		case m.Checksum != f.Checksum:
+			return fault.NewInvalid(v1alpha1.ReasonChecksumChanged,
+				"%s (version %s) changed after it was applied to tenants; restore its text and put the change into a new migration", m.File, m.Version)
+		}
+	}
+	return nil
+}
+
+// databases returns where the set is run: on the databases of the classes that name it, and on
+// those that use it for their shared schema.
+func (r *Reconciler) databases(ctx context.Context, ms *v1alpha1.MigrationSet) ([]*v1alpha1.TenantDatabase, error) {
+	var list v1alpha1.TenantDatabaseList
+	if err := r.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("list TenantDatabases: %w", err)
+	}
+	named, err := r.classesOf(ctx, ms)
+	if err != nil {
+		return nil, err
+	}
+	used := map[client.ObjectKey]bool{}
+	for _, class := range named {
+		for _, ref := range class.Spec.Databases {
+			used[client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}] = true
+		}
+	}
+	var all []*v1alpha1.TenantDatabase
+	for i := range list.Items {
+		tdb := &list.Items[i]
+		shares := tdb.Spec.Shared != nil && tdb.Namespace == ms.Namespace && tdb.Spec.Shared.MigrationSetRef.Name == ms.Name
+		if shares || used[client.ObjectKeyFromObject(tdb)] {
+			all = append(all, tdb)
+		}
+	}
+	return all, nil
+}
+
+func (r *Reconciler) classesOf(ctx context.Context, ms *v1alpha1.MigrationSet) ([]v1alpha1.TenantClass, error) {
+	var list v1alpha1.TenantClassList
+	if err := r.List(ctx, &list); err != nil {
+		return nil, fmt.Errorf("list TenantClasses: %w", err)
+	}
+	var named []v1alpha1.TenantClass
+	for _, class := range list.Items {
+		if ref := class.Spec.MigrationSetRef; ref != nil && ref.Namespace == ms.Namespace && ref.Name == ms.Name {
+			named = append(named, class)
+		}
+	}
+	return named, nil
+}
+
+// count says how many tenants run on the set, and how many of them stand where it wants them.
+func (r *Reconciler) count(ctx context.Context, ms *v1alpha1.MigrationSet) error {
+	named, err := r.classesOf(ctx, ms)
+	if err != nil {
+		return err
+	}
+	classes := map[string]bool{}
+	for _, class := range named {
+		classes[class.Name] = true
+	}
+	var list v1alpha1.TenantList
+	if err := r.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list Tenants: %w", err)
+	}
+	ms.Status.Tenants, ms.Status.UpdatedTenants, ms.Status.FailedTenants = 0, 0, 0
+	for i := range list.Items {
+		if t := &list.Items[i]; classes[t.Spec.ClassName] {
+			countOne(ms, t)
+		}
+	}
+	return nil
+}
+
+func countOne(ms *v1alpha1.MigrationSet, t *v1alpha1.Tenant) {
+	ms.Status.Tenants++
+	migrated := conditions.Get(t, v1alpha1.ConditionMigrated)
+	switch {
+	case migrated == nil:
+	case migrated.Status == "True" && (t.Status.Version == ms.Status.Version || migrated.Reason == v1alpha1.ReasonPinned):
+		ms.Status.UpdatedTenants++
+	case migrated.Status == "False" && migrated.Reason != v1alpha1.ReasonProgressing:
+		ms.Status.FailedTenants++
+	}
+}

@@ -1,0 +1,91 @@
+package migrationset
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+)
+
+// countDelay gathers the tenants that move within it into one count.
+const countDelay = 2 * time.Second
+
+// Register adds the controller to a manager.
+func (r *Reconciler) Register(mgr ctrl.Manager) error {
+	changed := builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("migrationset").
+		For(&v1alpha1.MigrationSet{}, changed).
+		WatchesMetadata(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.ofConfigMap), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		Watches(&v1alpha1.Tenant{}, handler.Funcs{
+			CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { r.countLater(ctx, e.Object, q) },
+			DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { r.countLater(ctx, e.Object, q) },
+			UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+				if progress(e.ObjectOld) != progress(e.ObjectNew) {
+					r.countLater(ctx, e.ObjectNew, q)
+				}
+			},
+		}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).
+		Complete(r)
+}
+
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// progress is what count goes by.
+func progress(o client.Object) string {
+	t, ok := o.(*v1alpha1.Tenant)
+	if !ok {
+		return ""
+	}
+	text := t.Status.Version
+	if c := conditions.Get(t, v1alpha1.ConditionMigrated); c != nil {
+		text += "/" + string(c.Status) + "/" + c.Reason
+	}
+	return text
+}
+
+func (r *Reconciler) countLater(ctx context.Context, o client.Object, q queue) {
+	t, ok := o.(*v1alpha1.Tenant)
+	if !ok {
+		return
+	}
+	class := &v1alpha1.TenantClass{}
+	if err := r.Get(ctx, client.ObjectKey{Name: t.Spec.ClassName}, class); err != nil {
+		return // A Tenant whose class is not there counts nowhere.
+	}
+	if ref := class.Spec.MigrationSetRef; ref != nil {
+		q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}}, countDelay)
+	}
+}
+
+func (r *Reconciler) ofConfigMap(ctx context.Context, o client.Object) []reconcile.Request {
+	var list v1alpha1.MigrationSetList
+	if err := r.List(ctx, &list, client.InNamespace(o.GetNamespace())); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot list MigrationSets")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		for _, source := range list.Items[i].Spec.Source.ConfigMaps {
+			if source.Name == o.GetName() {
+				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+				break
+			}
+		}
+	}
+	return requests
+}

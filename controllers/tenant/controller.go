@@ -1,0 +1,108 @@
+// Package tenant reconciles Tenants: claim, place, provision, credentials, migrate, verify, route,
+// one step for each condition (see steps), and the same in reverse when a Tenant goes. Every step
+// observes before it acts and trusts no condition that an earlier pass wrote. A pass over an
+// unchanged Tenant writes nothing.
+package tenant
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/databases"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/migrations"
+	"github.com/tenantry/tenantry/internal/sources"
+)
+
+// +kubebuilder:rbac:groups=tenantry.dev,resources=tenants,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=tenantry.dev,resources=tenants/status,verbs=patch
+// +kubebuilder:rbac:groups=tenantry.dev,resources=tenants/finalizers,verbs=update
+// +kubebuilder:rbac:groups=tenantry.dev,resources=tenantclasses;tenantdatabases;migrationsets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=tenantry.dev,resources=domainclaims,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update;delete
+// +kubebuilder:rbac:groups="",resources=configmaps;services;namespaces,verbs=get;list;watch
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;create;update;delete
+// +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=get;list;watch;create;update;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// recheck is how often a Ready tenant is looked at without cause: nothing in Kubernetes tells that
+// somebody altered a role or dropped a grant.
+const recheck = 10 * time.Minute
+
+// Reconciler reconciles Tenants.
+type Reconciler struct {
+	// Client reads from the cache and writes. Secrets and ConfigMaps are read through it as
+	// metadata only.
+	client.Client
+	// Live reads from the API server itself: Secrets' contents, and the holder of a claim that
+	// the cache does not know yet.
+	Live      client.Reader
+	Status    *conditions.Writer
+	Pools     *databases.Pools
+	Placement *databases.Placement
+	Sources   *sources.Loader
+
+	// checked remembers what was proved of a tenant's login, so that a steady tenant costs no
+	// log-in. It is a cache: after a restart everything is proved again.
+	checked sync.Map // types.UID -> proof
+	// recorded remembers which files the registries know, so that one tenant of a thousand writes
+	// them.
+	recorded sync.Map // recordKey -> true
+}
+
+type recordKey struct {
+	database types.UID
+	set      string
+	version  migrations.Version
+	checksum string
+}
+
+// Reconcile brings one Tenant to what its spec says and reports how far it came.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	t := &v1alpha1.Tenant{}
+	if err := r.Get(ctx, req.NamespacedName, t); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if !t.DeletionTimestamp.IsZero() {
+		return r.reconcileDelete(ctx, t)
+	}
+	fresh, err := conditions.AddFinalizer(ctx, r.Client, t)
+	if err != nil {
+		return ctrl.Result{}, conditions.IgnoreStale(err)
+	}
+	s := &scope{tenant: t, base: t.DeepCopy(), fresh: fresh, started: time.Now()}
+	stepErrs := r.runSteps(ctx, s)
+	result, err := conclude(t, stepErrs, s)
+	return r.Status.Finish(ctx, s.base, t, result, err, recheck)
+}
+
+// conclude sums the steps up: the first failure is the verdict, the most impatient one says when
+// to come back.
+func conclude(t *v1alpha1.Tenant, errs []error, s *scope) (ctrl.Result, error) {
+	if len(errs) == 0 {
+		return conditions.Conclude(t, nil, s.summary())
+	}
+	result, err := conditions.Conclude(t, errs[0], "")
+	for _, other := range errs[1:] {
+		if fault.KindOf(other) == fault.Transient {
+			return ctrl.Result{}, other
+		}
+		if after := fault.Of(other, "").After; after > 0 && after < result.RequeueAfter {
+			result.RequeueAfter = after
+		}
+	}
+	return result, err
+}
+
+// note logs what only SREs need: the cause behind a fault's message.
+func note(ctx context.Context, err error, step string) {
+	log.FromContext(ctx).V(1).Info("Step not done", "step", step, "cause", err.Error())
+}

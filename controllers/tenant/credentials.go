@@ -1,0 +1,214 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/postgres"
+	"github.com/tenantry/tenantry/internal/routing"
+)
+
+// secretType is the Service Binding specification's for a PostgreSQL binding
+// (servicebinding.io/spec/core/1.1.0, "Well-known Secret Entries").
+const secretType = corev1.SecretType("servicebinding.io/postgresql")
+
+// minPassword is the shortest password, in bytes, that the operator takes over from a Secret that
+// was edited by hand.
+const minPassword = 16
+
+// proofAge is how long a login that worked is believed to work without another log-in.
+const proofAge = 10 * time.Minute
+
+// proof is what was seen to work, and what it depends on.
+type proof struct {
+	secretVersion, login, version, digest string
+	at                                    time.Time
+}
+
+// credentials writes the password to the Secret first, its verifier to the server next, and logs
+// in last: a crash at any point leaves a Secret from which the rest follows.
+func (r *Reconciler) credentials(ctx context.Context, s *scope) (outcome, error) {
+	name := secretName(s.tenant)
+	s.tenant.Status.Binding = &v1alpha1.LocalReference{Name: name}
+	ok := done(fmt.Sprintf("Login %s works; its credentials are in Secret %s", s.observed.Roles.App, name))
+	version, err := r.secretVersion(ctx, s)
+	if err != nil {
+		return outcome{}, err
+	}
+	if s.secretVersion = version; r.proved(s) {
+		return ok, nil
+	}
+	secret, isNew, err := r.ensureSecret(ctx, s)
+	if err != nil {
+		return outcome{}, err
+	}
+	s.secretVersion = secret.ResourceVersion
+	s.login = new(s.db.Config().WithLogin(s.observed.Roles.App, string(secret.Data["password"])))
+	if err := r.login(ctx, s, isNew); err != nil {
+		return outcome{}, err
+	}
+	return ok, nil
+}
+
+// login logs in with the Secret's password. A password that is new, or that the server does not
+// take, is set first.
+func (r *Reconciler) login(ctx context.Context, s *scope, isNew bool) error {
+	if !isNew {
+		err := postgres.Login(ctx, *s.login)
+		if fault.ReasonOf(err) != v1alpha1.ReasonAuthenticationFailed {
+			return err
+		}
+	}
+	verifier, err := postgres.SCRAMVerifier(s.login.Password())
+	if err != nil {
+		return err
+	}
+	if err := s.db.SetPassword(ctx, s.wanted.UID, s.wanted.Schema, verifier); err != nil {
+		return err
+	}
+	err = postgres.Login(ctx, *s.login)
+	if fault.ReasonOf(err) == v1alpha1.ReasonAuthenticationFailed {
+		return fault.NewWaiting(v1alpha1.ReasonLoginFailed, time.Minute,
+			"Login %s is refused although its password was just set; look at pg_hba.conf of the server", s.observed.Roles.App).Because(err)
+	}
+	return err
+}
+
+// ensureSecret returns the tenant's Secret as it should be, and whether its password is new. A
+// password that is there is kept; one that is missing or unusable is replaced. Keys of others are
+// left alone.
+func (r *Reconciler) ensureSecret(ctx context.Context, s *scope) (*corev1.Secret, bool, error) {
+	secret := &corev1.Secret{}
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.tenant.Namespace, Name: secretName(s.tenant)}, secret)
+	if apierrors.IsNotFound(err) {
+		secret, err = r.createSecret(ctx, s)
+		return secret, true, err
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("read the tenant's Secret: %w", err)
+	}
+	if !metav1.IsControlledBy(secret, s.tenant) {
+		return nil, false, fault.NewWaiting(v1alpha1.ReasonSecretNameTaken, recheck,
+			"Secret %q exists and is not this tenant's; delete or rename it", secret.Name)
+	}
+	before, password := secret.DeepCopy(), string(secret.Data["password"])
+	isNew := !usable(password)
+	if isNew {
+		password = postgres.NewPassword()
+	}
+	fillSecret(secret, s, password)
+	if maps.EqualFunc(before.Data, secret.Data, equalBytes) && maps.Equal(before.Labels, secret.Labels) {
+		return secret, false, nil
+	}
+	if err := r.Update(ctx, secret); err != nil {
+		return nil, false, fmt.Errorf("write the tenant's Secret: %w", err)
+	}
+	return secret, isNew, nil
+}
+
+func (r *Reconciler) createSecret(ctx context.Context, s *scope) (*corev1.Secret, error) {
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:       s.tenant.Namespace,
+			Name:            secretName(s.tenant),
+			OwnerReferences: []metav1.OwnerReference{routing.Owner(s.tenant)},
+		},
+		Type: secretType,
+	}
+	fillSecret(secret, s, postgres.NewPassword())
+	if err := r.Create(ctx, secret); err != nil {
+		return nil, fmt.Errorf("write the tenant's Secret: %w", err)
+	}
+	return secret, nil
+}
+
+// fillSecret sets the keys of the Service Binding specification, and schema beside them.
+func fillSecret(secret *corev1.Secret, s *scope, password string) {
+	config := s.db.Config().WithLogin(s.observed.Roles.App, password)
+	if e := s.tdb.Spec.Endpoint; e != nil {
+		config = config.WithEndpoint(e.Host, uint16(e.Port)) //nolint:gosec // bounded to 65535 by the API
+	}
+	path := []string{s.wanted.Schema}
+	if s.wanted.SharedSchema != "" {
+		path = append(path, s.wanted.SharedSchema)
+	}
+	if secret.Data == nil {
+		secret.Data = map[string][]byte{}
+	}
+	for key, value := range map[string]string{
+		"type":     "postgresql",
+		"provider": "tenantry",
+		"host":     config.Host(),
+		"port":     strconv.Itoa(int(config.Port())),
+		"database": config.Database(),
+		"username": config.User(),
+		"password": password,
+		"schema":   s.wanted.Schema,
+		"uri":      config.URI(path...),
+	} {
+		secret.Data[key] = []byte(value)
+	}
+	if ca := config.CA(); ca != "" {
+		secret.Data["ca.crt"] = []byte(ca)
+	}
+	if secret.Labels == nil {
+		secret.Labels = map[string]string{}
+	}
+	maps.Copy(secret.Labels, routing.Labels(s.tenant))
+}
+
+// secretVersion looks the Secret up without its content; "" if there is none.
+func (r *Reconciler) secretVersion(ctx context.Context, s *scope) (string, error) {
+	m := &metav1.PartialObjectMetadata{}
+	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	err := r.Get(ctx, client.ObjectKey{Namespace: s.tenant.Namespace, Name: secretName(s.tenant)}, m)
+	if err != nil {
+		return "", client.IgnoreNotFound(err)
+	}
+	return m.ResourceVersion, nil
+}
+
+// proved says whether an earlier pass of this process logged in with just this Secret, and nothing
+// that the Secret's content depends on has changed since.
+func (r *Reconciler) proved(s *scope) bool {
+	p, ok := r.proofOf(s)
+	return ok && s.secretVersion != "" && p.secretVersion == s.secretVersion && p.login == loginKey(s) &&
+		time.Since(p.at) < proofAge && s.observed.AppCanLogin
+}
+
+func (r *Reconciler) proofOf(s *scope) (proof, bool) {
+	p, ok := r.checked.Load(s.tenant.UID)
+	if !ok {
+		return proof{}, false
+	}
+	return p.(proof), true
+}
+
+// loginKey names what the Secret is made from, besides the password.
+func loginKey(s *scope) string {
+	return fmt.Sprint(s.db.Config(), s.tdb.Spec.Endpoint, s.wanted.Schema, s.wanted.SharedSchema, s.observed.Roles.App, s.db.Config().CA())
+}
+
+func secretName(t *v1alpha1.Tenant) string { return t.Name + "-db" }
+
+// usable refuses what nobody should have written into a Secret by hand.
+func usable(password string) bool {
+	for _, c := range []byte(password) {
+		if c < 0x21 || c > 0x7e {
+			return false
+		}
+	}
+	return len(password) >= minPassword
+}
+
+func equalBytes(a, b []byte) bool { return string(a) == string(b) }

@@ -1,0 +1,190 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/postgres"
+	"github.com/tenantry/tenantry/internal/routing"
+)
+
+// deletion is the life of a Tenant in reverse: nothing is taken from under a customer that is still
+// served, and a host is free for others only when nothing of this tenant answers on it.
+var deletion = []func(*Reconciler, context.Context, *scope) error{
+	(*Reconciler).removeRoutes,
+	(*Reconciler).leaveDatabase,
+	(*Reconciler).removeSecret,
+	(*Reconciler).removeClaims,
+}
+
+func (r *Reconciler) reconcileDelete(ctx context.Context, t *v1alpha1.Tenant) (ctrl.Result, error) {
+	base := t.DeepCopy()
+	s := &scope{tenant: t, base: base, started: time.Now()}
+	for _, undo := range deletion {
+		if err := undo(r, ctx, s); err != nil {
+			note(ctx, err, "deletion")
+			result, err := conditions.Conclude(t, err, "")
+			return r.Status.Finish(ctx, s.base, t, result, err, recheck)
+		}
+	}
+	r.Placement.Release(t.UID)
+	r.checked.Delete(t.UID)
+	return ctrl.Result{}, conditions.RemoveFinalizer(ctx, r.Client, t)
+}
+
+// removeRoutes returns nil only when the API server has no route of the tenant any more.
+func (r *Reconciler) removeRoutes(ctx context.Context, s *scope) error {
+	left := 0
+	mine := []client.ListOption{client.InNamespace(s.tenant.Namespace), client.MatchingLabels{routing.LabelTenantUID: string(s.tenant.UID)}}
+	for _, list := range []client.ObjectList{&gatewayv1.HTTPRouteList{}, &networkingv1.IngressList{}} {
+		if err := r.Live.List(ctx, list, mine...); meta.IsNoMatchError(err) {
+			continue
+		} else if err != nil {
+			return fmt.Errorf("list routes: %w", err)
+		}
+		err := meta.EachListItem(list, func(o runtime.Object) error {
+			obj := o.(client.Object)
+			if !metav1.IsControlledBy(obj, s.tenant) {
+				return nil
+			}
+			left++
+			return client.IgnoreNotFound(r.Delete(ctx, obj))
+		})
+		if err != nil {
+			return fmt.Errorf("delete routes: %w", err)
+		}
+	}
+	if left > 0 {
+		return fault.NewWaiting(v1alpha1.ReasonDeleting, time.Second, "Taking the tenant's routes away")
+	}
+	return nil
+}
+
+// leaveDatabase keeps or drops the tenant's data, as the policy says. What belongs to another UID
+// by the registry's word is not the tenant's and is left alone.
+func (r *Reconciler) leaveDatabase(ctx context.Context, s *scope) error {
+	tdb, schema, err := r.home(ctx, s)
+	if err != nil || tdb == nil {
+		return err
+	}
+	db, err := r.Pools.Get(ctx, tdb)
+	if err != nil {
+		return r.giveUpIfHopeless(s, tdb, err)
+	}
+	policy, err := r.deletionPolicy(ctx, s.tenant)
+	if err != nil {
+		return err
+	}
+	uid := string(s.tenant.UID)
+	if policy == v1alpha1.DeletionDelete {
+		err = db.Drop(ctx, uid, schema)
+	} else {
+		err = db.Retain(ctx, uid, schema)
+	}
+	if fault.ReasonOf(err) == postgres.ReasonNotOwner || fault.ReasonOf(err) == postgres.ReasonNotProvisioned {
+		return nil
+	}
+	if err != nil {
+		return r.giveUpIfHopeless(s, tdb, err)
+	}
+	return nil
+}
+
+// home returns the database on which the tenant lives, nil if it never came to one. A pass that
+// ended between the registry's row and the status left its trace in the registry only.
+func (r *Reconciler) home(ctx context.Context, s *scope) (*v1alpha1.TenantDatabase, string, error) {
+	if ref := s.tenant.Status.Database; ref != nil {
+		tdb, err := r.database(ctx, *ref)
+		if err == nil && tdb == nil {
+			r.Status.Recorder.Eventf(s.tenant, nil, corev1.EventTypeWarning, v1alpha1.ReasonDatabaseNotFound, "Delete",
+				"TenantDatabase %s/%s is gone: the tenant's schema and logins, if they still exist, are left as they are", ref.Namespace, ref.Name)
+		}
+		return tdb, schemaName(s.tenant), err
+	}
+	class := &v1alpha1.TenantClass{}
+	if err := r.Get(ctx, client.ObjectKey{Name: s.tenant.Spec.ClassName}, class); err != nil {
+		return nil, "", client.IgnoreNotFound(err)
+	}
+	for _, ref := range class.Spec.Databases {
+		tdb, err := r.database(ctx, ref)
+		if err != nil {
+			return nil, "", err
+		}
+		if tdb == nil || tdb.Status.Identity == nil {
+			continue
+		}
+		db, err := r.Pools.Get(ctx, tdb)
+		if err == nil {
+			var schema string
+			var found bool
+			if schema, found, err = db.FindTenant(ctx, string(s.tenant.UID)); err == nil && found {
+				return tdb, schema, nil
+			}
+		}
+		if err = r.giveUpIfHopeless(s, tdb, err); err != nil {
+			return nil, "", err
+		}
+	}
+	return nil, "", nil
+}
+
+// giveUpIfHopeless lets a Tenant go whose database is being deleted itself and cannot be reached:
+// when a namespace is deleted, its Secrets go first, and nobody can put them back. What is left
+// behind is said in an event. In every other case the error stands and says what blocks.
+func (r *Reconciler) giveUpIfHopeless(s *scope, tdb *v1alpha1.TenantDatabase, err error) error {
+	if err == nil || tdb.DeletionTimestamp.IsZero() || fault.ReasonOf(err) != v1alpha1.ReasonSecretNotFound {
+		return err
+	}
+	r.Status.Recorder.Eventf(s.tenant, nil, corev1.EventTypeWarning, v1alpha1.ReasonSecretNotFound, "Delete",
+		"TenantDatabase %s/%s is being deleted and its Secret is gone: schema and logins are left as they are", tdb.Namespace, tdb.Name)
+	return nil
+}
+
+// deletionPolicy is the Tenant's, or its class's. Data is kept where nobody says otherwise.
+func (r *Reconciler) deletionPolicy(ctx context.Context, t *v1alpha1.Tenant) (v1alpha1.DeletionPolicy, error) {
+	if t.Spec.DeletionPolicy != "" {
+		return t.Spec.DeletionPolicy, nil
+	}
+	class := &v1alpha1.TenantClass{}
+	if err := r.Get(ctx, client.ObjectKey{Name: t.Spec.ClassName}, class); err != nil {
+		return v1alpha1.DeletionRetain, client.IgnoreNotFound(err)
+	}
+	return class.Spec.DeletionPolicy, nil
+}
+
+func (r *Reconciler) removeSecret(ctx context.Context, s *scope) error {
+	secret := &corev1.Secret{}
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.tenant.Namespace, Name: secretName(s.tenant)}, secret)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the tenant's Secret: %w", err)
+	}
+	if !metav1.IsControlledBy(secret, s.tenant) {
+		return nil
+	}
+	return client.IgnoreNotFound(r.Delete(ctx, secret))
+}
+
+func (r *Reconciler) removeClaims(ctx context.Context, s *scope) error {
+	left, err := r.releaseClaims(ctx, s.tenant, nil)
+	if err != nil || left == 0 {
+		return err
+	}
+	return fault.NewWaiting(v1alpha1.ReasonDeleting, time.Second, "Releasing the tenant's domains")
+}

@@ -1,0 +1,186 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/migrations"
+	"github.com/tenantry/tenantry/internal/postgres"
+)
+
+// migrate takes the schema to the version that the MigrationSet, or the tenant's pin, wants. The
+// registry's word decides whether there is anything to do, so that a tenant that is up to date
+// costs no look at its ledger; the ledger decides what to run.
+func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
+	s.version, s.digest = s.observed.Version, s.observed.Digest
+	s.tenant.Status.Version = s.version
+	if s.wanted.MigrationSet == "" {
+		return outcome{v1alpha1.ReasonNotRequested, "The class names no MigrationSet"}, nil
+	}
+	ms, set, err := r.migrationSet(ctx, s)
+	if err != nil {
+		// A set in trouble stalls itself and new tenants; who runs on an older version of it works.
+		if f := fault.Of(err, ""); s.version != "" && f.Reason != "" {
+			return done(fmt.Sprintf("At version %s; nothing newer can be run: %s", s.version, f.Message)), nil
+		}
+		return outcome{}, err
+	}
+	target, err := targetVersion(s.tenant, ms, set)
+	if err != nil {
+		return outcome{}, err
+	}
+	if s.version != string(target) || s.digest != set.Digest {
+		if err := r.migrateNow(ctx, s, ms, set, target); err != nil {
+			return outcome{}, err
+		}
+	}
+	if target != set.Latest() {
+		return outcome{v1alpha1.ReasonPinned, fmt.Sprintf("At version %s as pinned; MigrationSet %s has %s", target, ms.Name, set.Latest())}, nil
+	}
+	return done(fmt.Sprintf("At version %s of MigrationSet %s", target, ms.Name)), nil
+}
+
+func (r *Reconciler) migrateNow(ctx context.Context, s *scope, ms *v1alpha1.MigrationSet, set *migrations.Set, target migrations.Version) error {
+	if err := sharedFirst(s.tdb); err != nil {
+		return err
+	}
+	if err := r.progress(ctx, s, fmt.Sprintf("Migrating schema %s to version %s", s.wanted.Schema, target)); err != nil {
+		return err
+	}
+	migrator, err := r.Pools.Migrator(ctx, s.tdb, s.wanted.MigrationSet)
+	if err != nil {
+		return err
+	}
+	result, err := migrations.Apply(ctx, migrator.Pool(), migrations.Target{
+		Schema: s.wanted.Schema, Owner: s.observed.Roles.Owner, App: s.observed.Roles.App, SharedSchema: s.wanted.SharedSchema,
+		LockTimeout:      time.Duration(ms.Spec.LockTimeoutMilliseconds) * time.Millisecond,
+		StatementTimeout: time.Duration(ms.Spec.StatementTimeoutSeconds) * time.Second,
+	}, set, target)
+	s.tenant.Status.Version = string(result.To)
+	if recordErr := r.record(ctx, s, set, result); recordErr != nil && err == nil {
+		err = recordErr
+	}
+	if err != nil {
+		if fault.ReasonOf(err) == v1alpha1.ReasonAuthenticationFailed {
+			r.Pools.ForgetMigrator(s.tdb.UID, s.wanted.MigrationSet)
+		}
+		return err
+	}
+	if _, err := s.db.SetVersion(ctx, s.wanted.UID, s.wanted.Schema, string(target), set.Digest); err != nil {
+		return err
+	}
+	s.version, s.digest = string(target), set.Digest
+	return nil
+}
+
+// record keeps what each file was when a schema of this database first got it, so that a change of
+// it is found before any other tenant is touched.
+func (r *Reconciler) record(ctx context.Context, s *scope, set *migrations.Set, result migrations.Result) error {
+	var files []postgres.AppliedFile
+	for _, v := range result.Applied {
+		m, ok := set.At(v)
+		if !ok || m.Repeatable {
+			continue
+		}
+		if _, known := r.recorded.LoadOrStore(recordKey{s.tdb.UID, s.wanted.MigrationSet, v, m.Checksum}, true); !known {
+			files = append(files, postgres.AppliedFile{Version: string(v), Name: m.File, Checksum: m.Checksum})
+		}
+	}
+	if len(files) == 0 {
+		return nil
+	}
+	_, err := s.db.RecordFiles(ctx, s.wanted.MigrationSet, files)
+	if err != nil {
+		r.recorded.Clear()
+	}
+	return err
+}
+
+// migrationSet returns the set that the class names, if its controller has vetted just this state
+// of it and the tenant's namespace may use it.
+func (r *Reconciler) migrationSet(ctx context.Context, s *scope) (*v1alpha1.MigrationSet, *migrations.Set, error) {
+	ref := s.class.Spec.MigrationSetRef
+	ms := &v1alpha1.MigrationSet{}
+	if err := r.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, ms); err != nil {
+		if !apierrors.IsNotFound(err) {
+			return nil, nil, fmt.Errorf("read MigrationSet %s/%s: %w", ref.Namespace, ref.Name, err)
+		}
+		return nil, nil, fault.NewWaiting(v1alpha1.ReasonMigrationSetNotFound, recheck,
+			"MigrationSet %s/%s, which class %q names, does not exist", ref.Namespace, ref.Name, s.class.Name)
+	}
+	allowed, err := r.allows(ctx, ms.Spec.AllowedNamespaces, ms.Namespace, s.tenant.Namespace)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !allowed {
+		return nil, nil, fault.NewInvalid(v1alpha1.ReasonNamespaceNotAllowed,
+			"MigrationSet %s/%s does not allow namespace %q (spec.allowedNamespaces)", ms.Namespace, ms.Name, s.tenant.Namespace)
+	}
+	if !conditions.Current(ms, v1alpha1.ConditionReady) {
+		return nil, nil, notReady(ms)
+	}
+	set, err := r.Sources.Load(ctx, ms)
+	if err != nil {
+		return nil, nil, err
+	}
+	if set.Digest != ms.Status.Digest {
+		return nil, nil, fault.NewWaiting(v1alpha1.ReasonMigrationSetNotReady, 5*time.Second,
+			"MigrationSet %s/%s has changed and is being looked at", ms.Namespace, ms.Name)
+	}
+	return ms, set, nil
+}
+
+func notReady(ms *v1alpha1.MigrationSet) error {
+	why := "it has not been looked at yet"
+	if c := conditions.Get(ms, v1alpha1.ConditionReady); c != nil && c.Status == "False" {
+		why = c.Reason + ": " + c.Message
+	}
+	return fault.NewWaiting(v1alpha1.ReasonMigrationSetNotReady, time.Minute,
+		"MigrationSet %s/%s is not Ready: %s", ms.Namespace, ms.Name, why)
+}
+
+// sharedFirst keeps tenants' migrations behind those of the shared schema, which they may refer to.
+func sharedFirst(tdb *v1alpha1.TenantDatabase) error {
+	if tdb.Spec.Shared == nil || conditions.Current(tdb, v1alpha1.ConditionSharedMigrated) {
+		return nil
+	}
+	return fault.NewWaiting(v1alpha1.ReasonSharedNotMigrated, time.Minute,
+		"The shared schema of TenantDatabase %s/%s is not at its version yet%s", tdb.Namespace, tdb.Name, because(tdb))
+}
+
+// targetVersion is the tenant's pin as the set writes it, or the set's newest version.
+func targetVersion(t *v1alpha1.Tenant, ms *v1alpha1.MigrationSet, set *migrations.Set) (migrations.Version, error) {
+	pin := t.Spec.Migrations
+	if pin == nil || pin.TargetVersion == "" {
+		return set.Latest(), nil
+	}
+	m, ok := set.At(migrations.Version(strings.ReplaceAll(pin.TargetVersion, "_", ".")))
+	if !ok {
+		return "", fault.NewInvalid(v1alpha1.ReasonUnknownVersion,
+			"spec.migrations.targetVersion: MigrationSet %q has no version %s; its newest is %s", ms.Name, pin.TargetVersion, set.Latest())
+	}
+	return m.Version, nil
+}
+
+// progress tells watchers before work that may take long. A new tenant's first pass is short
+// enough to be silent.
+func (r *Reconciler) progress(ctx context.Context, s *scope, message string) error {
+	if s.observed.Version == "" && time.Since(s.started) < 2*time.Second {
+		return nil
+	}
+	conditions.Progress(s.tenant, message)
+	conditions.False(s.tenant, v1alpha1.ConditionMigrated, v1alpha1.ReasonProgressing, message)
+	if err := r.Status.Patch(ctx, s.base, s.tenant); err != nil {
+		return err
+	}
+	s.base = s.tenant.DeepCopy()
+	return nil
+}

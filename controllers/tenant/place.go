@@ -1,0 +1,167 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/databases"
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+// place finds the tenant's database: the one it has, the one whose registry knows it, or the one
+// of the class with the most room. A place once taken is kept.
+func (r *Reconciler) place(ctx context.Context, s *scope) (outcome, error) {
+	tdb, err := r.placed(ctx, s)
+	if err != nil {
+		return outcome{}, err
+	}
+	if tdb == nil {
+		if tdb, err = r.choose(ctx, s); err != nil {
+			return outcome{}, err
+		}
+	}
+	if s.db, err = r.Pools.Get(ctx, tdb); err != nil {
+		return outcome{}, err
+	}
+	s.tdb = tdb
+	s.tenant.Status.Database = &v1alpha1.NamespacedReference{Namespace: tdb.Namespace, Name: tdb.Name}
+	return done(fmt.Sprintf("Placed on TenantDatabase %s/%s", tdb.Namespace, tdb.Name)), nil
+}
+
+// placed returns the database on which the tenant lives, nil if it has none yet.
+func (r *Reconciler) placed(ctx context.Context, s *scope) (*v1alpha1.TenantDatabase, error) {
+	ref := s.tenant.Status.Database
+	if ref == nil {
+		return r.find(ctx, s)
+	}
+	tdb, err := r.database(ctx, *ref)
+	if err != nil {
+		return nil, err
+	}
+	if tdb == nil {
+		return nil, fault.NewWaiting(v1alpha1.ReasonDatabaseNotFound, recheck,
+			"TenantDatabase %s/%s, on which the tenant lives, does not exist; restore it", ref.Namespace, ref.Name)
+	}
+	return tdb, reachable(tdb)
+}
+
+// find asks the registries of the class's databases for the tenant: a pass may have ended between
+// the registry's row and the status. A database that does not answer could be the one.
+func (r *Reconciler) find(ctx context.Context, s *scope) (*v1alpha1.TenantDatabase, error) {
+	if s.fresh {
+		return nil, nil
+	}
+	for _, ref := range s.class.Spec.Databases {
+		tdb, err := r.database(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		if tdb == nil || tdb.Status.Identity == nil {
+			continue // Never bootstrapped: its registry cannot know anybody.
+		}
+		if err := reachable(tdb); err != nil {
+			return nil, err
+		}
+		db, err := r.Pools.Get(ctx, tdb)
+		if err != nil {
+			return nil, err
+		}
+		if _, found, err := db.FindTenant(ctx, string(s.tenant.UID)); err != nil || found {
+			return tdb, err
+		}
+	}
+	return nil, nil
+}
+
+// choose places a new tenant.
+func (r *Reconciler) choose(ctx context.Context, s *scope) (*v1alpha1.TenantDatabase, error) {
+	var why []string
+	var candidates []databases.Candidate
+	var byIndex []*v1alpha1.TenantDatabase
+	for _, ref := range s.class.Spec.Databases {
+		tdb, err := r.database(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		if no, err := r.unfit(ctx, s, ref, tdb); err != nil {
+			return nil, err
+		} else if no != "" {
+			why = append(why, no)
+			continue
+		}
+		limit := -1
+		if tdb.Spec.MaxTenants != nil {
+			limit = int(*tdb.Spec.MaxTenants)
+		}
+		candidates = append(candidates, databases.Candidate{UID: tdb.UID, Max: limit, Registered: int(tdb.Status.Tenants)})
+		byIndex = append(byIndex, tdb)
+	}
+	if len(candidates) == 0 {
+		return nil, fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute, "No database of class %q can take the tenant: %s", s.class.Name, strings.Join(why, "; "))
+	}
+	uid, ok := r.Placement.Choose(s.tenant.UID, candidates)
+	if !ok {
+		return nil, fault.NewWaiting(v1alpha1.ReasonDatabaseFull, time.Minute,
+			"No database of class %q has room; raise spec.maxTenants of a TenantDatabase or add one to the class", s.class.Name)
+	}
+	for _, tdb := range byIndex {
+		if tdb.UID == uid {
+			return tdb, nil
+		}
+	}
+	return nil, fmt.Errorf("placement chose an unknown database %s", uid)
+}
+
+// unfit says why a database can take no new tenant, or "".
+func (r *Reconciler) unfit(ctx context.Context, s *scope, ref v1alpha1.NamespacedReference, tdb *v1alpha1.TenantDatabase) (string, error) {
+	name := ref.Namespace + "/" + ref.Name
+	switch {
+	case tdb == nil:
+		return name + " does not exist", nil
+	case !tdb.DeletionTimestamp.IsZero():
+		return name + " is being deleted", nil
+	case !conditions.IsTrue(tdb, v1alpha1.ConditionReady):
+		return name + " is not Ready" + because(tdb), nil
+	}
+	allowed, err := r.allows(ctx, tdb.Spec.AllowedNamespaces, tdb.Namespace, s.tenant.Namespace)
+	if err == nil && !allowed {
+		return fmt.Sprintf("%s does not allow namespace %q (spec.allowedNamespaces)", name, s.tenant.Namespace), nil
+	}
+	return "", err
+}
+
+// reachable spares the server the log-ins of a thousand tenants while it is known to be away.
+func reachable(tdb *v1alpha1.TenantDatabase) error {
+	if c := conditions.Get(tdb, v1alpha1.ConditionReachable); c != nil && c.Status == "False" {
+		return fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute,
+			"TenantDatabase %s/%s is not reachable%s", tdb.Namespace, tdb.Name, because(tdb))
+	}
+	return nil
+}
+
+func because(tdb *v1alpha1.TenantDatabase) string {
+	if c := conditions.Get(tdb, v1alpha1.ConditionReady); c != nil {
+		return " (" + c.Reason + ")"
+	}
+	return ""
+}
+
+// database returns nil where there is none.
+func (r *Reconciler) database(ctx context.Context, ref v1alpha1.NamespacedReference) (*v1alpha1.TenantDatabase, error) {
+	tdb := &v1alpha1.TenantDatabase{}
+	err := r.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, tdb)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read TenantDatabase %s/%s: %w", ref.Namespace, ref.Name, err)
+	}
+	return tdb, nil
+}

@@ -1,0 +1,114 @@
+package tenant
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/postgres"
+)
+
+// provision makes the schema, its roles and grants, and mends what differs from the spec. What it
+// may touch is decided by the UID in the registry, inside the same transaction.
+func (r *Reconciler) provision(ctx context.Context, s *scope) (outcome, error) {
+	s.wanted = wanted(s)
+	if err := postgres.ValidateSchemaName(s.wanted.Schema); err != nil {
+		return outcome{}, err
+	}
+	if err := r.ensureMigrator(ctx, s); err != nil {
+		return outcome{}, err
+	}
+	var err error
+	if s.observed, err = s.db.Observe(ctx, s.wanted); err != nil {
+		return outcome{}, err
+	}
+	if !provisioned(s) {
+		if err := r.provisionNow(ctx, s); err != nil {
+			return outcome{}, err
+		}
+	}
+	s.tenant.Status.Schema = s.wanted.Schema
+	r.Placement.Release(s.tenant.UID)
+	return done(fmt.Sprintf("Schema %s belongs to role %s; login %s", s.wanted.Schema, s.observed.Roles.Owner, s.observed.Roles.App)), nil
+}
+
+func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
+	_, err := s.db.Provision(ctx, s.wanted)
+	if from := s.tenant.Annotations[v1alpha1.AnnotationAdopt]; from != "" && fault.ReasonOf(err) == v1alpha1.ReasonSchemaRetained {
+		if err = s.db.Adopt(ctx, s.wanted, from); err == nil {
+			_, err = s.db.Provision(ctx, s.wanted)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	s.observed, err = s.db.Observe(ctx, s.wanted)
+	return err
+}
+
+// ensureMigrator makes the login that will run the class's migrations, which must be there before
+// the tenant's owner role is granted to it.
+func (r *Reconciler) ensureMigrator(ctx context.Context, s *scope) error {
+	if s.wanted.MigrationSet == "" {
+		return nil
+	}
+	_, err := r.Pools.Migrator(ctx, s.tdb, s.wanted.MigrationSet)
+	return err
+}
+
+func provisioned(s *scope) bool {
+	o := s.observed
+	return o.Registered && o.OwnerUID == s.wanted.UID && o.State == postgres.StateActive && len(o.Drift) == 0
+}
+
+func wanted(s *scope) postgres.Tenant {
+	t := postgres.Tenant{
+		UID:       string(s.tenant.UID),
+		Namespace: s.tenant.Namespace,
+		Name:      s.tenant.Name,
+		Schema:    schemaName(s.tenant),
+	}
+	if ref := s.class.Spec.MigrationSetRef; ref != nil {
+		t.MigrationSet = ref.Namespace + "/" + ref.Name
+	}
+	if shared := s.tdb.Spec.Shared; shared != nil {
+		t.SharedSchema = shared.SchemaName
+	}
+	if l := s.class.Spec.Limits; l != nil {
+		t.ConnectionLimit = int(l.Connections)
+		t.StatementTimeout = time.Duration(l.StatementTimeoutSeconds) * time.Second
+		t.IdleInTransactionTimeout = time.Duration(l.IdleInTransactionTimeoutSeconds) * time.Second
+	}
+	if limit := s.tdb.Spec.MaxTenants; limit != nil {
+		t.MaxTenants = int(*limit)
+	}
+	return t
+}
+
+// schemaName is the spec's, or the one in status, or <namespace>__<name>. Names that could meet
+// another pair's after the change of characters, or are too long, get a hash of the pair.
+func schemaName(t *v1alpha1.Tenant) string {
+	if t.Spec.SchemaName != "" {
+		return t.Spec.SchemaName
+	}
+	if t.Status.Schema != "" {
+		return t.Status.Schema
+	}
+	plain := strings.ReplaceAll(t.Namespace+"__"+t.Name, "-", "_")
+	ambiguous := strings.Contains(t.Namespace, "--") || strings.ContainsAny(t.Name, ".") || strings.Contains(t.Name, "--")
+	if !ambiguous && len(plain) <= postgres.MaxSchemaNameLength && postgres.ValidateSchemaName(plain) == nil {
+		return plain
+	}
+	const hashLength = 12
+	sum := sha256.Sum256([]byte(t.Namespace + "/" + t.Name))
+	cut := strings.NewReplacer("-", "_", ".", "_").Replace(t.Name)
+	if room := postgres.MaxSchemaNameLength - len("t__") - hashLength; len(cut) > room {
+		cut = cut[:room]
+	}
+	return "t_" + cut + "_" + hex.EncodeToString(sum[:])[:hashLength]
+}

@@ -1,0 +1,93 @@
+package tenant
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+)
+
+// gatewayPoll is how often a cluster without Gateway API is asked whether it has one now.
+const gatewayPoll = 30 * time.Second
+
+// Register adds the controller to a manager. Watches do the work: whatever a Tenant depends on
+// queues the Tenants that depend on it.
+func (r *Reconciler) Register(mgr ctrl.Manager, workers int) error {
+	if err := index(mgr); err != nil {
+		return err
+	}
+	changed := builder.WithPredicates(predicate.Or(
+		predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, deleted))
+	c, err := ctrl.NewControllerManagedBy(mgr).
+		Named("tenant").
+		For(&v1alpha1.Tenant{}, changed).
+		Owns(&corev1.Secret{}, builder.OnlyMetadata, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		Owns(&networkingv1.Ingress{}).
+		Watches(&v1alpha1.TenantClass{}, handler.EnqueueRequestsFromMapFunc(r.ofClass), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.TenantDatabase{}, handler.EnqueueRequestsFromMapFunc(r.ofDatabase), builder.WithPredicates(verdictChanged)).
+		Watches(&v1alpha1.MigrationSet{}, handler.EnqueueRequestsFromMapFunc(r.ofMigrationSet), builder.WithPredicates(verdictChanged)).
+		Watches(&v1alpha1.DomainClaim{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(released)).
+		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		WatchesMetadata(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.ofService), builder.WithPredicates(cameOrWent)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Build(r)
+	if err != nil {
+		return err
+	}
+	return mgr.Add(&gatewayWatch{manager: mgr, controller: c})
+}
+
+// gatewayWatch adds the watch on HTTPRoutes as soon as the cluster knows the kind: an operator may
+// be installed before Gateway API is.
+type gatewayWatch struct {
+	manager    manager.Manager
+	controller controller.Controller
+}
+
+// Start polls until the watch is there.
+func (w *gatewayWatch) Start(ctx context.Context) error {
+	ticker := time.NewTicker(gatewayPoll)
+	defer ticker.Stop()
+	for {
+		err := w.add()
+		if err == nil {
+			return nil
+		}
+		if !meta.IsNoMatchError(err) {
+			log.FromContext(ctx).Error(err, "Cannot watch HTTPRoutes yet")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// NeedLeaderElection keeps the watch with the controller it belongs to.
+func (w *gatewayWatch) NeedLeaderElection() bool { return true }
+
+func (w *gatewayWatch) add() error {
+	mapper := w.manager.GetRESTMapper()
+	gk := gatewayv1.SchemeGroupVersion.WithKind("HTTPRoute").GroupKind()
+	if _, err := mapper.RESTMapping(gk, gatewayv1.SchemeGroupVersion.Version); err != nil {
+		return err
+	}
+	owner := handler.TypedEnqueueRequestForOwner[*gatewayv1.HTTPRoute](
+		w.manager.GetScheme(), mapper, &v1alpha1.Tenant{}, handler.OnlyControllerOwner())
+	return w.controller.Watch(source.Kind(w.manager.GetCache(), &gatewayv1.HTTPRoute{}, owner,
+		predicate.TypedResourceVersionChangedPredicate[*gatewayv1.HTTPRoute]{}))
+}

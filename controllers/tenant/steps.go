@@ -1,0 +1,78 @@
+package tenant
+
+import (
+	"context"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+// steps is the life of a Tenant, in order. The order protects customers: a domain is published
+// only after the schema behind it was verified in the same pass.
+var steps = []step{
+	{v1alpha1.ConditionDomainsClaimed, (*Reconciler).claim, always},
+	{v1alpha1.ConditionDatabaseReady, (*Reconciler).place, never},
+	{v1alpha1.ConditionSchemaReady, (*Reconciler).provision, never},
+	{v1alpha1.ConditionCredentialsReady, (*Reconciler).credentials, never},
+	{v1alpha1.ConditionMigrated, (*Reconciler).migrate, whenServed},
+	{v1alpha1.ConditionVerified, (*Reconciler).verify, never},
+	{v1alpha1.ConditionRouted, (*Reconciler).route, never},
+}
+
+// step is one entry of the table.
+type step struct {
+	condition string
+	run       func(*Reconciler, context.Context, *scope) (outcome, error)
+	// goOn says whether the steps behind may run although this one failed.
+	goOn func(*scope) bool
+}
+
+// outcome is what a step that succeeded says in its condition.
+type outcome struct {
+	reason, message string
+}
+
+func done(message string) outcome { return outcome{v1alpha1.ReasonSucceeded, message} }
+
+// always : a domain that another tenant holds keeps nobody from working on the others.
+func always(*scope) bool { return true }
+
+func never(*scope) bool { return false }
+
+// whenServed : a failed upgrade leaves the customer at work on the old version.
+func whenServed(s *scope) bool { return s.served() }
+
+// runSteps runs the table and returns the failures, the first one first. Conditions of steps that
+// were not reached stay as they are, or become Unknown if there are none yet.
+func (r *Reconciler) runSteps(ctx context.Context, s *scope) []error {
+	if err := r.resolveClass(ctx, s); err != nil {
+		pending(s, steps, "the class")
+		return []error{err}
+	}
+	var errs []error
+	for i, st := range steps {
+		out, err := st.run(r, ctx, s)
+		if err == nil {
+			conditions.True(s.tenant, st.condition, out.reason, out.message)
+			continue
+		}
+		note(ctx, err, st.condition)
+		f := fault.Of(err, v1alpha1.ReasonRetrying)
+		conditions.False(s.tenant, st.condition, f.Reason, f.Message)
+		errs = append(errs, err)
+		if !st.goOn(s) {
+			pending(s, steps[i+1:], st.condition)
+			break
+		}
+	}
+	return errs
+}
+
+func pending(s *scope, rest []step, behind string) {
+	for _, st := range rest {
+		if conditions.Get(s.tenant, st.condition) == nil {
+			conditions.Unknown(s.tenant, st.condition, v1alpha1.ReasonPending, "Waits for "+behind)
+		}
+	}
+}

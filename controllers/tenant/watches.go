@@ -1,0 +1,170 @@
+package tenant
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/routing"
+)
+
+// Indexes of the cache, by which watches find the Tenants that something matters to.
+const (
+	byClass    = "tenant.className"
+	byDatabase = "tenant.database"
+	byHost     = "tenant.host"
+)
+
+func index(mgr ctrl.Manager) error {
+	ctx, indexer := context.Background(), mgr.GetFieldIndexer()
+	for name, keys := range map[string]func(*v1alpha1.Tenant) []string{
+		byClass: func(t *v1alpha1.Tenant) []string { return []string{t.Spec.ClassName} },
+		byDatabase: func(t *v1alpha1.Tenant) []string {
+			if t.Status.Database == nil {
+				return nil
+			}
+			return []string{t.Status.Database.Namespace + "/" + t.Status.Database.Name}
+		},
+		byHost: func(t *v1alpha1.Tenant) (hosts []string) {
+			for _, d := range t.Spec.Domains {
+				if host, err := routing.Canonical(d); err == nil {
+					hosts = append(hosts, host)
+				}
+			}
+			return hosts
+		},
+	} {
+		if err := indexer.IndexField(ctx, &v1alpha1.Tenant{}, name, func(o client.Object) []string { return keys(o.(*v1alpha1.Tenant)) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleted lets the start of a deletion through, which changes the generation only for objects
+// with a deletion grace period.
+var deleted = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	return e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+}}
+
+// verdictChanged lets through what tenants go by in a TenantDatabase or a MigrationSet: its spec,
+// its conditions, its version. A count in its status is nothing to them.
+var verdictChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || verdict(e.ObjectOld) != verdict(e.ObjectNew)
+}}
+
+func verdict(o client.Object) string {
+	text := ""
+	if kind, ok := o.(conditions.Object); ok {
+		for _, c := range *kind.GetConditions() {
+			if c.Type != v1alpha1.ConditionReconciling && c.Type != v1alpha1.ConditionStalled {
+				text += c.Type + "=" + string(c.Status) + "/" + c.Reason + ";"
+			}
+		}
+	}
+	if ms, ok := o.(*v1alpha1.MigrationSet); ok {
+		text += ms.Status.Digest
+	}
+	if tdb, ok := o.(*v1alpha1.TenantDatabase); ok {
+		text += tdb.Status.SharedVersion
+	}
+	return text
+}
+
+// released lets only the end of a claim through: then the losers may have the host.
+var released = predicate.Funcs{
+	CreateFunc:  func(event.CreateEvent) bool { return false },
+	UpdateFunc:  func(event.UpdateEvent) bool { return false },
+	GenericFunc: func(event.GenericEvent) bool { return false },
+}
+
+var cameOrWent = predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
+
+func (r *Reconciler) ofClass(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.tenants(ctx, client.MatchingFields{byClass: o.GetName()})
+}
+
+// ofDatabase finds who lives on a database, and who waits for a place on it.
+func (r *Reconciler) ofDatabase(ctx context.Context, o client.Object) []reconcile.Request {
+	requests := r.tenants(ctx, client.MatchingFields{byDatabase: o.GetNamespace() + "/" + o.GetName()})
+	return append(requests, r.ofClasses(ctx, unplaced, func(c *v1alpha1.TenantClass) bool {
+		for _, ref := range c.Spec.Databases {
+			if ref.Namespace == o.GetNamespace() && ref.Name == o.GetName() {
+				return true
+			}
+		}
+		return false
+	})...)
+}
+
+func (r *Reconciler) ofMigrationSet(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.ofClasses(ctx, everyone, func(c *v1alpha1.TenantClass) bool {
+		ref := c.Spec.MigrationSetRef
+		return ref != nil && ref.Namespace == o.GetNamespace() && ref.Name == o.GetName()
+	})
+}
+
+// ofService finds the tenants of the classes whose backend it is.
+func (r *Reconciler) ofService(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.ofClasses(ctx, everyone, func(c *v1alpha1.TenantClass) bool {
+		return c.Spec.Routing != nil && c.Spec.Routing.Backend.Name == o.GetName()
+	})
+}
+
+func (r *Reconciler) ofClaim(ctx context.Context, o client.Object) []reconcile.Request {
+	claim, ok := o.(*v1alpha1.DomainClaim)
+	if !ok {
+		return nil
+	}
+	return r.tenants(ctx, client.MatchingFields{byHost: claim.Spec.Host})
+}
+
+func (r *Reconciler) ofNamespace(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.tenants(ctx, client.InNamespace(o.GetName()))
+}
+
+func everyone(*v1alpha1.Tenant) bool   { return true }
+func unplaced(t *v1alpha1.Tenant) bool { return t.Status.Database == nil }
+
+// ofClasses finds the tenants of all classes that match.
+func (r *Reconciler) ofClasses(ctx context.Context, who func(*v1alpha1.Tenant) bool, match func(*v1alpha1.TenantClass) bool) []reconcile.Request {
+	var classes v1alpha1.TenantClassList
+	if err := r.List(ctx, &classes); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot list classes")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range classes.Items {
+		if match(&classes.Items[i]) {
+			requests = append(requests, r.which(ctx, who, client.MatchingFields{byClass: classes.Items[i].Name})...)
+		}
+	}
+	return requests
+}
+
+func (r *Reconciler) tenants(ctx context.Context, by client.ListOption) []reconcile.Request {
+	return r.which(ctx, everyone, by)
+}
+
+func (r *Reconciler) which(ctx context.Context, who func(*v1alpha1.Tenant) bool, by client.ListOption) []reconcile.Request {
+	var list v1alpha1.TenantList
+	if err := r.List(ctx, &list, by, client.UnsafeDisableDeepCopy); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot list tenants")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		if t := &list.Items[i]; who(t) {
+			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: t.Namespace, Name: t.Name}})
+		}
+	}
+	return requests
+}

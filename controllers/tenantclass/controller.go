@@ -1,0 +1,188 @@
+// Package tenantclass reconciles TenantClasses: it says whether what a class names is there, counts
+// its tenants, and keeps a class until the last of them is gone, because their deletion policy is
+// in it.
+package tenantclass
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+// +kubebuilder:rbac:groups=tenantry.dev,resources=tenantclasses,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=tenantry.dev,resources=tenantclasses/status,verbs=patch
+// +kubebuilder:rbac:groups=tenantry.dev,resources=tenants;tenantdatabases;migrationsets,verbs=get;list;watch
+
+// recheck is how often a class is looked at without cause.
+const recheck = 10 * time.Minute
+
+// countDelay gathers the tenants that come and go within it into one count.
+const countDelay = 3 * time.Second
+
+// Reconciler reconciles TenantClasses.
+type Reconciler struct {
+	client.Client
+	Status *conditions.Writer
+}
+
+// Reconcile reports on one TenantClass.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	class := &v1alpha1.TenantClass{}
+	if err := r.Get(ctx, req.NamespacedName, class); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	tenants, err := r.count(ctx, class.Name)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	var verdict error
+	if class.DeletionTimestamp.IsZero() {
+		if _, err := conditions.AddFinalizer(ctx, r.Client, class); err != nil {
+			return ctrl.Result{}, conditions.IgnoreStale(err)
+		}
+	} else if tenants == 0 {
+		return ctrl.Result{}, conditions.RemoveFinalizer(ctx, r.Client, class)
+	}
+	base := class.DeepCopy()
+	class.Status.Tenants = int32(min(tenants, 1<<30)) //nolint:gosec // bounded by min
+	if class.DeletionTimestamp.IsZero() {
+		if verdict, err = r.check(ctx, class); err != nil {
+			return ctrl.Result{}, err
+		}
+	} else {
+		verdict = fault.NewWaiting(v1alpha1.ReasonInUse, recheck, "%d Tenants name this class; it goes when they are deleted", tenants)
+	}
+	result, err := conditions.Conclude(class, verdict, fmt.Sprintf("Tenants can be placed on %d databases", len(class.Spec.Databases)))
+	return r.Status.Finish(ctx, base, class, result, err, recheck)
+}
+
+func (r *Reconciler) count(ctx context.Context, class string) (int, error) {
+	var list v1alpha1.TenantList
+	if err := r.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return 0, fmt.Errorf("list Tenants: %w", err)
+	}
+	n := 0
+	for i := range list.Items {
+		if list.Items[i].Spec.ClassName == class {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// check returns in its first error what is wrong with what the class names. A class works as long
+// as one database can take tenants.
+func (r *Reconciler) check(ctx context.Context, class *v1alpha1.TenantClass) (verdict, err error) {
+	var wrong []string
+	for _, ref := range class.Spec.Databases {
+		tdb := &v1alpha1.TenantDatabase{}
+		err := r.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, tdb)
+		switch {
+		case client.IgnoreNotFound(err) != nil:
+			return nil, err
+		case err != nil:
+			wrong = append(wrong, fmt.Sprintf("TenantDatabase %s/%s does not exist", ref.Namespace, ref.Name))
+		case !conditions.IsTrue(tdb, v1alpha1.ConditionReady):
+			wrong = append(wrong, fmt.Sprintf("TenantDatabase %s/%s is not Ready", ref.Namespace, ref.Name))
+		}
+	}
+	if len(wrong) == len(class.Spec.Databases) {
+		return fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute, "spec.databases: %s", strings.Join(wrong, "; ")), nil
+	}
+	return r.checkMigrations(ctx, class)
+}
+
+func (r *Reconciler) checkMigrations(ctx context.Context, class *v1alpha1.TenantClass) (verdict, err error) {
+	ref := class.Spec.MigrationSetRef
+	if ref == nil {
+		return nil, nil
+	}
+	ms := &v1alpha1.MigrationSet{}
+	err = r.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, ms)
+	switch {
+	case client.IgnoreNotFound(err) != nil:
+		return nil, err
+	case err != nil:
+		return fault.NewWaiting(v1alpha1.ReasonMigrationSetNotFound, time.Minute,
+			"spec.migrationSetRef: MigrationSet %s/%s does not exist", ref.Namespace, ref.Name), nil
+	case !conditions.IsTrue(ms, v1alpha1.ConditionReady):
+		return fault.NewWaiting(v1alpha1.ReasonMigrationSetNotReady, time.Minute,
+			"spec.migrationSetRef: MigrationSet %s/%s is not Ready; new tenants wait", ref.Namespace, ref.Name), nil
+	}
+	return nil, nil
+}
+
+// Register adds the controller to a manager.
+func (r *Reconciler) Register(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("tenantclass").
+		For(&v1alpha1.TenantClass{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.TenantDatabase{}, handler.EnqueueRequestsFromMapFunc(r.ofDatabase)).
+		Watches(&v1alpha1.MigrationSet{}, handler.EnqueueRequestsFromMapFunc(r.ofMigrationSet)).
+		Watches(&v1alpha1.Tenant{}, countLater).
+		Complete(r)
+}
+
+func (r *Reconciler) ofDatabase(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.which(ctx, func(c *v1alpha1.TenantClass) bool {
+		for _, ref := range c.Spec.Databases {
+			if ref.Namespace == o.GetNamespace() && ref.Name == o.GetName() {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func (r *Reconciler) ofMigrationSet(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.which(ctx, func(c *v1alpha1.TenantClass) bool {
+		ref := c.Spec.MigrationSetRef
+		return ref != nil && ref.Namespace == o.GetNamespace() && ref.Name == o.GetName()
+	})
+}
+
+func (r *Reconciler) which(ctx context.Context, match func(*v1alpha1.TenantClass) bool) []reconcile.Request {
+	var list v1alpha1.TenantClassList
+	if err := r.List(ctx, &list); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot list TenantClasses")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		if match(&list.Items[i]) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKey{Name: list.Items[i].Name}})
+		}
+	}
+	return requests
+}
+
+// countLater queues a tenant's class when the tenant appeared or is gone.
+var countLater = handler.Funcs{
+	CreateFunc: func(_ context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		later(e.Object, q)
+	},
+	DeleteFunc: func(_ context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		later(e.Object, q)
+	},
+}
+
+func later(o client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	if t, ok := o.(*v1alpha1.Tenant); ok {
+		q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKey{Name: t.Spec.ClassName}}, countDelay)
+	}
+}

@@ -1,0 +1,100 @@
+package tenantdatabase
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+)
+
+// Register adds the controller to a manager.
+func (r *Reconciler) Register(mgr ctrl.Manager) error {
+	changed := builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("tenantdatabase").
+		For(&v1alpha1.TenantDatabase{}, changed).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSecret), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		Watches(&v1alpha1.MigrationSet{}, handler.EnqueueRequestsFromMapFunc(r.ofMigrationSet), builder.WithPredicates(vetted)).
+		Watches(&v1alpha1.Tenant{}, countLater).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
+		Complete(r)
+}
+
+// vetted lets through what the shared schema goes by.
+var vetted = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, after := e.ObjectOld.(*v1alpha1.MigrationSet), e.ObjectNew.(*v1alpha1.MigrationSet)
+	return before.Generation != after.Generation || before.Status.Digest != after.Status.Digest ||
+		before.Status.ObservedGeneration != after.Status.ObservedGeneration || ready(before) != ready(after)
+}}
+
+func ready(ms *v1alpha1.MigrationSet) string {
+	for _, c := range ms.Status.Conditions {
+		if c.Type == v1alpha1.ConditionReady {
+			return string(c.Status)
+		}
+	}
+	return ""
+}
+
+func (r *Reconciler) ofSecret(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.which(ctx, o.GetNamespace(), func(tdb *v1alpha1.TenantDatabase) bool {
+		return tdb.Spec.ConnectionSecretRef.Name == o.GetName()
+	})
+}
+
+func (r *Reconciler) ofMigrationSet(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.which(ctx, o.GetNamespace(), func(tdb *v1alpha1.TenantDatabase) bool {
+		return tdb.Spec.Shared != nil && tdb.Spec.Shared.MigrationSetRef.Name == o.GetName()
+	})
+}
+
+func (r *Reconciler) which(ctx context.Context, namespace string, match func(*v1alpha1.TenantDatabase) bool) []reconcile.Request {
+	var list v1alpha1.TenantDatabaseList
+	if err := r.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot list TenantDatabases")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		if match(&list.Items[i]) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+		}
+	}
+	return requests
+}
+
+// countDelay gathers the tenants that come and go within it into one count: hundreds that arrive
+// at once are not hundreds of writes.
+const countDelay = 3 * time.Second
+
+// countLater queues a tenant's database when the tenant came to it or is gone from it.
+var countLater = handler.Funcs{
+	UpdateFunc: func(_ context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		before, after := e.ObjectOld.(*v1alpha1.Tenant), e.ObjectNew.(*v1alpha1.Tenant)
+		if before.Status.Database == nil && after.Status.Database != nil {
+			later(after, q)
+		}
+	},
+	DeleteFunc: func(_ context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		if t, ok := e.Object.(*v1alpha1.Tenant); ok && t.Status.Database != nil {
+			later(t, q)
+		}
+	},
+}
+
+func later(t *v1alpha1.Tenant, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	db := t.Status.Database
+	q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKey{Namespace: db.Namespace, Name: db.Name}}, countDelay)
+}

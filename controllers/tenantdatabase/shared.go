@@ -1,0 +1,112 @@
+package tenantdatabase
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/migrations"
+	"github.com/tenantry/tenantry/internal/postgres"
+)
+
+// migrateShared takes the shared schema to its set's newest version and gives tenants exactly the
+// rights that the spec lists.
+func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error) {
+	shared := s.tdb.Spec.Shared
+	if shared == nil {
+		s.tdb.Status.SharedVersion = ""
+		return "The spec asks for no shared schema", nil
+	}
+	ms, set, err := r.sharedSet(ctx, s)
+	if err != nil {
+		return "", err
+	}
+	name := ms.Namespace + "/" + ms.Name
+	migrator, err := r.Pools.Migrator(ctx, s.tdb, name)
+	if err != nil {
+		return "", err
+	}
+	owner, _, err := s.db.EnsureShared(ctx, shared.SchemaName, name)
+	if err != nil {
+		return "", err
+	}
+	// The ledger decides every time: one schema a database is cheap to ask.
+	result, err := migrations.Apply(ctx, migrator.Pool(), migrations.Target{
+		Schema: shared.SchemaName, Owner: owner,
+		LockTimeout:      time.Duration(ms.Spec.LockTimeoutMilliseconds) * time.Millisecond,
+		StatementTimeout: time.Duration(ms.Spec.StatementTimeoutSeconds) * time.Second,
+	}, set, set.Latest())
+	s.tdb.Status.SharedVersion = string(result.To)
+	if err != nil {
+		if fault.ReasonOf(err) == v1alpha1.ReasonAuthenticationFailed {
+			r.Pools.ForgetMigrator(s.tdb.UID, name)
+		}
+		return "", err
+	}
+	if err := r.recordShared(ctx, s, name, set, result); err != nil {
+		return "", err
+	}
+	if _, err := s.db.SetSharedGrants(ctx, shared.SchemaName, grants(shared)); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("Shared schema %s is at version %s of MigrationSet %s", shared.SchemaName, result.To, ms.Name), nil
+}
+
+func (r *Reconciler) recordShared(ctx context.Context, s *scope, name string, set *migrations.Set, result migrations.Result) error {
+	var files []postgres.AppliedFile
+	for _, v := range result.Applied {
+		if m, ok := set.At(v); ok && !m.Repeatable {
+			files = append(files, postgres.AppliedFile{Version: string(v), Name: m.File, Checksum: m.Checksum})
+		}
+	}
+	if len(files) == 0 {
+		return nil
+	}
+	_, err := s.db.RecordFiles(ctx, name, files)
+	return err
+}
+
+// sharedSet returns the set if its controller has vetted just this state of it.
+func (r *Reconciler) sharedSet(ctx context.Context, s *scope) (*v1alpha1.MigrationSet, *migrations.Set, error) {
+	ref := s.tdb.Spec.Shared.MigrationSetRef
+	ms := &v1alpha1.MigrationSet{}
+	err := r.Get(ctx, client.ObjectKey{Namespace: s.tdb.Namespace, Name: ref.Name}, ms)
+	if apierrors.IsNotFound(err) {
+		return nil, nil, fault.NewWaiting(v1alpha1.ReasonMigrationSetNotFound, recheck,
+			"spec.shared.migrationSetRef: MigrationSet %q does not exist in namespace %q", ref.Name, s.tdb.Namespace)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read MigrationSet %s: %w", ref.Name, err)
+	}
+	if !conditions.Current(ms, v1alpha1.ConditionReady) {
+		return nil, nil, fault.NewWaiting(v1alpha1.ReasonMigrationSetNotReady, recheck,
+			"MigrationSet %q of the shared schema is not Ready", ref.Name)
+	}
+	set, err := r.Sources.Load(ctx, ms)
+	if err != nil {
+		return nil, nil, err
+	}
+	if set.Digest != ms.Status.Digest {
+		return nil, nil, fault.NewWaiting(v1alpha1.ReasonMigrationSetNotReady, 5*time.Second,
+			"MigrationSet %q of the shared schema has changed and is being looked at", ref.Name)
+	}
+	return ms, set, nil
+}
+
+func grants(shared *v1alpha1.SharedSchema) []postgres.TableGrant {
+	var list []postgres.TableGrant
+	for _, g := range shared.Grants {
+		t := postgres.TableGrant{Table: g.Table}
+		for _, p := range g.Privileges {
+			t.Privileges = append(t.Privileges, string(p))
+		}
+		list = append(list, t)
+	}
+	return list
+}

@@ -1,0 +1,127 @@
+package tenantdatabase
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/postgres"
+)
+
+// scope is what the steps of one pass share.
+type scope struct {
+	// tdb is the object, base the object as it was last written. Set from the start.
+	tdb, base *v1alpha1.TenantDatabase
+	// db is the pool of the operator's login. Set by connect.
+	db *postgres.DB
+	// report is what the server says of itself. Set by connect.
+	report postgres.Report
+}
+
+// steps is what makes a database ready for tenants, in order.
+var steps = []struct {
+	condition string
+	run       func(*Reconciler, context.Context, *scope) (message string, err error)
+}{
+	{v1alpha1.ConditionReachable, (*Reconciler).connect},
+	{v1alpha1.ConditionPrivileged, (*Reconciler).privileges},
+	{v1alpha1.ConditionBootstrapped, (*Reconciler).bootstrap},
+	{v1alpha1.ConditionSharedMigrated, (*Reconciler).migrateShared},
+}
+
+// runSteps stops at the first step that fails. What was not reached keeps its condition.
+func (r *Reconciler) runSteps(ctx context.Context, s *scope) error {
+	for i, step := range steps {
+		message, err := step.run(r, ctx, s)
+		if err != nil {
+			f := fault.Of(err, v1alpha1.ReasonRetrying)
+			conditions.False(s.tdb, step.condition, f.Reason, f.Message)
+			for _, later := range steps[i+1:] {
+				if conditions.Get(s.tdb, later.condition) == nil {
+					conditions.Unknown(s.tdb, later.condition, v1alpha1.ReasonPending, "Waits for "+step.condition)
+				}
+			}
+			return err
+		}
+		conditions.True(s.tdb, step.condition, v1alpha1.ReasonSucceeded, message)
+	}
+	return nil
+}
+
+// connect logs in with what the Secret says now and asks the server who it is.
+func (r *Reconciler) connect(ctx context.Context, s *scope) (string, error) {
+	var err error
+	if s.db, err = r.Pools.Refresh(ctx, s.tdb); err != nil {
+		return "", err
+	}
+	if s.report, err = s.db.Preflight(ctx); err != nil {
+		return "", err
+	}
+	s.tdb.Status.ServerVersion = s.report.ServerVersion
+	if s.report.VersionNum < postgres.MinVersionNum {
+		return "", fault.NewInvalid(v1alpha1.ReasonUnsupportedVersion,
+			"The server is PostgreSQL %s; 15 is the oldest that works, and 16 the oldest that keeps the operator's login away from tenants' rows", s.report.ServerVersion)
+	}
+	if s.report.InRecovery || s.report.ReadOnly {
+		return "", fault.NewWaiting(v1alpha1.ReasonReadOnly, 15*time.Second,
+			"The server takes no writes: it is a standby or set to read-only; name the primary in the Secret")
+	}
+	return fmt.Sprintf("Logged in as %s on PostgreSQL %s", s.report.Login, s.report.ServerVersion), nil
+}
+
+// privileges names each missing right with the statement that gives it.
+func (r *Reconciler) privileges(_ context.Context, s *scope) (string, error) {
+	if len(s.report.Missing) > 0 {
+		var what, grants []string
+		for _, right := range s.report.Missing {
+			what = append(what, right.What)
+			grants = append(grants, right.Grant+";")
+		}
+		return "", fault.NewWaiting(v1alpha1.ReasonMissingPrivileges, 30*time.Second,
+			"Login %s may not %s. Run as an administrator: %s", s.report.Login, strings.Join(what, ", nor "), strings.Join(grants, " "))
+	}
+	if len(s.report.Warnings) > 0 {
+		return "The login has the rights it needs, but " + strings.Join(s.report.Warnings, "; "), nil
+	}
+	return "The login has the rights it needs and no more", nil
+}
+
+// bootstrap makes the registry, or finds the one that this object made before.
+func (r *Reconciler) bootstrap(ctx context.Context, s *scope) (string, error) {
+	if err := r.checkIdentity(ctx, s); err != nil {
+		return "", err
+	}
+	if _, err := s.db.Bootstrap(ctx, marker(s.tdb), ""); err != nil {
+		return "", err
+	}
+	s.tdb.Status.Identity = &v1alpha1.DatabaseIdentity{SystemIdentifier: s.report.SystemIdentifier, Marker: marker(s.tdb)}
+	s.tdb.Status.Tenants = int32(min(s.report.TenantCount, 1<<30)) //nolint:gosec // bounded by min
+	return "The registry is in schema " + postgres.RegistrySchema, nil
+}
+
+// checkIdentity refuses a server that is not the one that was there before: the roles that a
+// copy's registry names may be the original's, and an empty server would make every tenant anew.
+func (r *Reconciler) checkIdentity(ctx context.Context, s *scope) error {
+	accept := s.tdb.Annotations[v1alpha1.AnnotationAcceptIdentity]
+	switch {
+	case s.report.Bootstrapped && (s.report.Marker != marker(s.tdb) || s.report.Moved):
+		if accept != "" && (accept == s.report.SystemIdentifier || accept == s.report.Marker) {
+			return s.db.AcceptIdentity(ctx, marker(s.tdb))
+		}
+		return fault.NewInvalid(v1alpha1.ReasonIdentityMismatch,
+			"The database holds a registry that another TenantDatabase or server wrote. If this database should be taken over and nobody else works on it, run: kubectl annotate tenantdatabase %s -n %s %s=%s",
+			s.tdb.Name, s.tdb.Namespace, v1alpha1.AnnotationAcceptIdentity, s.report.SystemIdentifier)
+	case !s.report.Bootstrapped && s.tdb.Status.Identity != nil && accept != s.report.SystemIdentifier:
+		return fault.NewInvalid(v1alpha1.ReasonIdentityChanged,
+			"The database has no registry any more: this is another or an emptied server (system identifier %s, before: %s). Point the Secret at the right one, or to start anew run: kubectl annotate tenantdatabase %s -n %s %s=%s",
+			s.report.SystemIdentifier, s.tdb.Status.Identity.SystemIdentifier, s.tdb.Name, s.tdb.Namespace, v1alpha1.AnnotationAcceptIdentity, s.report.SystemIdentifier)
+	}
+	return nil
+}
+
+// marker is the mark in the registry: one TenantDatabase has one database.
+func marker(tdb *v1alpha1.TenantDatabase) string { return string(tdb.UID) }
