@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -23,8 +22,7 @@ const usage = `usage: go run ./hack/local COMMAND
   tools [NAME...]      build or fetch the servers' programs (all, or some) into the cache
   up [--with traefik]  start what does not run, in .demo or $TENANTRY_DEMO_DIR
   down                 end it and remove all it made
-  env                  print the settings for a shell: eval "$(go run ./hack/local env)"
-`
+  env                  print the settings for a shell: eval "$(go run ./hack/local env)"`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -38,7 +36,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New(usage)
+		return fmt.Errorf("no command\n%s", usage)
 	}
 	switch command, rest := args[0], args[1:]; command {
 	case "tools":

@@ -54,10 +54,10 @@ func DefaultCache() (*Cache, error) {
 	return &Cache{Dir: dir, Progress: os.Stderr}, nil
 }
 
-// once returns the folder of key, and fills it by make if it is not there yet. make writes into a
+// once returns the folder of key, and fills it by build if it is not there yet. build writes into a
 // temporary folder that is renamed when it succeeds, so a folder that exists is whole. Two
 // processes, or two goroutines, never make the same key at the same time.
-func (c *Cache) once(ctx context.Context, key string, make func(ctx context.Context, dir string) error) (string, error) {
+func (c *Cache) once(ctx context.Context, key string, build func(ctx context.Context, dir string) error) (string, error) {
 	dir := filepath.Join(c.Dir, key)
 	if isDir(dir) {
 		return dir, nil
@@ -70,14 +70,14 @@ func (c *Cache) once(ctx context.Context, key string, make func(ctx context.Cont
 	if isDir(dir) {
 		return dir, nil
 	}
-	if err := c.fill(ctx, key, dir, make); err != nil {
+	if err := c.fill(ctx, key, dir, build); err != nil {
 		return "", fmt.Errorf("%s: %w", key, err)
 	}
 	return dir, nil
 }
 
 // fill makes one key's folder while its lock is held.
-func (c *Cache) fill(ctx context.Context, key, dir string, make func(ctx context.Context, dir string) error) error {
+func (c *Cache) fill(ctx context.Context, key, dir string, build func(ctx context.Context, dir string) error) error {
 	// A killed process left its half-made folder under this name; the lock says nobody uses it.
 	temp := filepath.Join(c.Dir, ".making-"+key)
 	if err := os.RemoveAll(temp); err != nil {
@@ -91,7 +91,7 @@ func (c *Cache) fill(ctx context.Context, key, dir string, make func(ctx context
 		return err
 	}
 	done := c.progress("making " + key)
-	err := make(ctx, temp)
+	err := build(ctx, temp)
 	done(err)
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(temp))

@@ -88,8 +88,8 @@ func (a *authority) server(name string, hosts []string, addresses ...net.IP) (ke
 	}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	template.DNSNames = append(hosts, "localhost")
-	template.IPAddresses = append(addresses, net.ParseIP(loopback))
+	template.DNSNames = append([]string{"localhost"}, hosts...)
+	template.IPAddresses = append([]net.IP{net.ParseIP(loopback)}, addresses...)
 	return a.issue(template)
 }
 

@@ -110,7 +110,7 @@ func (c *ControlPlane) prepare(ctx context.Context) error {
 	if c.tools, err = cache.Tools(ctx, names...); err != nil {
 		return err
 	}
-	if _, err := readRecord(c.config.detached, "controlplane", &c.record); err != nil {
+	if err := readRecord(c.config.detached, "controlplane", &c.record); err != nil {
 		return err
 	}
 	if !isDir(c.record.Folder) {

@@ -64,6 +64,13 @@ func (c *ControlPlane) ServiceAccount(ctx context.Context, namespace, name strin
 	return config, nil
 }
 
+// ServingCertificate issues a certificate with its key, in PEM, for a server of these host names. Who
+// trusts Config.CAData trusts it.
+func (c *ControlPlane) ServingCertificate(hosts ...string) (cert, key []byte, err error) {
+	pair, err := c.authority.server(hosts[0], hosts)
+	return pair.cert, pair.key, err
+}
+
 // anonymous returns a configuration that knows the API server and trusts it, without credentials.
 // It has no limit of requests: the API server guards itself, and tests measure the operator.
 func (c *ControlPlane) anonymous() *rest.Config {

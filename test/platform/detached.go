@@ -95,7 +95,7 @@ func recordedFolder(dir, name string) (string, error) {
 	var record struct {
 		Folder string `json:"folder"`
 	}
-	_, err := readRecord(dir, name, &record)
+	err := readRecord(dir, name, &record)
 	return record.Folder, err
 }
 

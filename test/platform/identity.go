@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -26,7 +27,7 @@ func identify(pid int) (identity, error) {
 		return identity{}, err
 	}
 	// The program's name stands in parentheses and may itself hold spaces and parentheses.
-	end := strings.LastIndexByte(string(data), ')')
+	end := bytes.LastIndexByte(data, ')')
 	fields := strings.Fields(string(data[end+1:]))
 	if len(fields) < 20 {
 		return identity{}, fmt.Errorf("/proc/%d/stat has too few fields", pid)

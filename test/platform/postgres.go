@@ -65,7 +65,7 @@ func StartPostgres(ctx context.Context, opts ...PostgresOption) (*Postgres, erro
 		return nil, err
 	}
 	p := &Postgres{Host: loopback, config: config}
-	if _, err := readRecord(config.detached, "postgres", &p.record); err != nil {
+	if err := readRecord(config.detached, "postgres", &p.record); err != nil {
 		return nil, err
 	}
 	// A record whose data is gone, as a temporary folder is after a reboot, is no server.

@@ -51,7 +51,7 @@ func startPostgres(t *testing.T, opts ...PostgresOption) *Postgres {
 }
 
 // query returns the only value of a query's only row, as text.
-func query(t *testing.T, dsn, sql string, args ...any) string {
+func query(t *testing.T, dsn, sql string) string {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
@@ -59,7 +59,7 @@ func query(t *testing.T, dsn, sql string, args ...any) string {
 	}
 	defer func() { _ = conn.Close(t.Context()) }()
 	var value string
-	if err := conn.QueryRow(t.Context(), "SELECT ("+sql+")::text", args...).Scan(&value); err != nil {
+	if err := conn.QueryRow(t.Context(), "SELECT ("+sql+")::text").Scan(&value); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
 	return value

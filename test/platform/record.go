@@ -12,23 +12,23 @@ import (
 // find or start it again. It holds passwords, so only its owner may read it. The functions do
 // nothing for servers without such a folder.
 
-// readRecord reads a record and says whether there was one.
-func readRecord(dir, name string, into any) (bool, error) {
+// readRecord reads a record; without one, into stays as it is.
+func readRecord(dir, name string, into any) error {
 	if dir == "" {
-		return false, nil
+		return nil
 	}
 	path := filepath.Join(dir, name+".json")
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
+		return nil
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		return false, fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	return true, nil
+	return nil
 }
 
 // writeRecord writes a record, whole or not at all.

@@ -94,7 +94,7 @@ func StartTraefik(ctx context.Context, plane *ControlPlane, opts ...TraefikOptio
 
 // start finds a detached Traefik again, or starts a new one; taken ports are drawn again.
 func (t *Traefik) start(ctx context.Context) error {
-	if _, err := readRecord(t.detached, "traefik", &t.record); err != nil {
+	if err := readRecord(t.detached, "traefik", &t.record); err != nil {
 		return err
 	}
 	if isDir(t.record.Folder) {

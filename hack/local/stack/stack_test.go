@@ -16,11 +16,12 @@ import (
 	"github.com/tenantry/tenantry/test/platform"
 )
 
-// up brings the platform up and returns it with what was said.
-func up(t *testing.T, dir string, traefik bool) (*Stack, string) {
+// up brings the platform up and returns it with what was said. That the data plane may join later
+// is tested with the other tests that need one, in test/e2e.
+func up(t *testing.T, dir string) (*Stack, string) {
 	t.Helper()
 	var out strings.Builder
-	s, err := Up(t.Context(), dir, Options{Traefik: traefik, Out: &out})
+	s, err := Up(t.Context(), dir, Options{Out: &out})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func TestUpMendsAndDownLeavesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	first, _ := up(t, dir, false)
+	first, _ := up(t, dir)
 	if first.Traefik != nil || first.State.HTTPPort != 0 {
 		t.Error("the data plane was started without being asked for")
 	}
@@ -79,24 +80,24 @@ func TestUpMendsAndDownLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	second, said := up(t, dir, true)
-	if second.Traefik == nil || strings.Contains(said, "died") {
-		t.Errorf("the second up: data plane %v, said:\n%s", second.Traefik, said)
+	second, said := up(t, dir)
+	if strings.Contains(said, "died") {
+		t.Errorf("the second up says:\n%s", said)
 	}
 	if again, err := second.OperatorDatabase(t.Context(), "shop"); err != nil || again != dsn {
 		t.Errorf("another URL for the same database (%v)", err)
 	}
 	before := pids(t, dir)
-	for _, name := range []string{"kube-apiserver", "traefik"} {
-		if err := syscall.Kill(before[name], syscall.SIGKILL); err != nil {
+	for _, name := range []string{"kube-apiserver", "postgres"} {
+		if err := syscall.Kill(before[name], syscall.SIGQUIT); err != nil {
 			t.Fatal(err)
 		}
 	}
 
-	waitDead(t, dir, "kube-apiserver", "traefik")
+	waitDead(t, dir, "kube-apiserver", "postgres")
 
-	third, said := up(t, dir, false)
-	for _, name := range []string{"kube-apiserver", "traefik"} {
+	third, said := up(t, dir)
+	for _, name := range []string{"kube-apiserver", "postgres"} {
 		if !strings.Contains(said, name+" had died") {
 			t.Errorf("the third up does not say that %s had died:\n%s", name, said)
 		}
