@@ -47,7 +47,7 @@ type identity struct {
 const baseSQL = `SELECT pg_catalog.jsonb_build_object(
 	'login', current_user, 'database', d.datname, 'databaseOID', d.oid::bigint,
 	'systemID', (SELECT system_identifier::text FROM pg_control_system()),
-	'hasRegistry', to_regclass('tenantry.identity') IS NOT NULL,
+	'hasRegistry', EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'tenantry' AND c.relname = 'identity'),
 	'hasGroup', EXISTS (SELECT FROM pg_roles WHERE rolname = $1),
 	'groupConnects', EXISTS (SELECT FROM aclexplode(d.datacl) x JOIN pg_roles r ON r.oid = x.grantee
 		WHERE r.rolname = $1 AND x.privilege_type = 'CONNECT'),

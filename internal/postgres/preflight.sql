@@ -13,7 +13,7 @@ SELECT jsonb_build_object(
     'databaseOID', d.oid::bigint,
     'ownsDatabase', pg_has_role(d.datdba, 'USAGE'),
     'mayReadIdentity', has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'),
-    'hasRegistry', to_regclass('tenantry.identity') IS NOT NULL,
+    'hasRegistry', EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'tenantry' AND c.relname = 'identity'),
     'registryForeign', EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'tenantry' AND NOT pg_has_role(nspowner, 'USAGE')),
     'registryTables', (
         SELECT jsonb_agg(c.relname ORDER BY c.relname)

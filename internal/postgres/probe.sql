@@ -18,7 +18,7 @@ SELECT pg_catalog.jsonb_build_object(
             OR relkind IN ('r', 'p', 'f') AND NOT (pg_catalog.has_table_privilege(oid, 'INSERT')
                 AND pg_catalog.has_table_privilege(oid, 'UPDATE') AND pg_catalog.has_table_privilege(oid, 'DELETE')))),
     'lackingSequences', (SELECT pg_catalog.jsonb_agg(relname ORDER BY relname) FROM rel
-        WHERE relkind = 'S' AND NOT pg_catalog.has_sequence_privilege(oid, 'USAGE')),
+        WHERE CASE relkind WHEN 'S' THEN NOT pg_catalog.has_sequence_privilege(oid, 'USAGE') END),
     'lackingFunctions', (SELECT pg_catalog.jsonb_agg(DISTINCT p.proname) FROM pg_catalog.pg_proc p JOIN nsp ON p.pronamespace = nsp.oid
         WHERE NOT pg_catalog.has_function_privilege(p.oid, 'EXECUTE')),
     'otherSchemas', (SELECT pg_catalog.jsonb_agg(n.nspname ORDER BY n.nspname) FROM pg_catalog.pg_namespace n
