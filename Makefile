@@ -4,8 +4,6 @@ SHELL := /usr/bin/env bash -o pipefail
 .SHELLFLAGS := -euc
 .DEFAULT_GOAL := help
 
-# No C compiler is needed, and every program and test binary is static.
-export CGO_ENABLED := 0
 export GOWORK := off
 # Go and the cache of tools live below HOME; a service may have started us without one.
 ifeq ($(HOME),)
@@ -88,7 +86,7 @@ verify: ## Check what is generated, format, lint, manifests and sizes; fails on 
 
 .PHONY: build
 build: ## Build the operator into bin/manager.
-	go build -trimpath -o bin/manager ./cmd/manager
+	CGO_ENABLED=0 go build -trimpath -o bin/manager ./cmd/manager
 
 .PHONY: run
 run: ## Run the operator against the cluster of the current kubeconfig.

@@ -1,0 +1,159 @@
+package manifests
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// badCase is a valid object of a kind, changed by a merge patch in YAML, and what the API server
+// must say of it: words that tell the user what to mend.
+type badCase struct{ kind, patch, want string }
+
+// badObjects are refused when they are created.
+var badObjects = map[string]badCase{
+	"tenant without class":                {"Tenant", `spec: {className: null}`, "spec.className: Required value"},
+	"tenant with empty class":             {"Tenant", `spec: {className: ""}`, "spec.className"},
+	"tenant with class in capitals":       {"Tenant", `spec: {className: Standard}`, "should match"},
+	"tenant with long class":              {"Tenant", `spec: {className: ` + strings.Repeat("c", 64) + `}`, "may not be more than 63"},
+	"tenant with long name":               {"Tenant", `metadata: {name: ` + strings.Repeat("n", 64) + `}`, "a Tenant's name has at most 63 characters"},
+	"tenant with unknown field":           {"Tenant", `spec: {domain: acme.example.com}`, `unknown field "spec.domain"`},
+	"tenant without spec":                 {"Tenant", `spec: null`, "spec: Required value"},
+	"empty list of domains":               {"Tenant", `spec: {domains: []}`, "should have at least 1 items"},
+	"too many domains":                    {"Tenant", `spec: {domains: [` + hosts(65) + `]}`, "must have at most 64 items"},
+	"empty domain":                        {"Tenant", `spec: {domains: [""]}`, "should be at least 1 chars long"},
+	"domain with scheme":                  {"Tenant", `spec: {domains: ["https://acme.example.com"]}`, "a domain is a host name alone"},
+	"domain with port":                    {"Tenant", `spec: {domains: ["acme.example.com:8080"]}`, "a domain is a host name alone"},
+	"domain with path":                    {"Tenant", `spec: {domains: ["acme.example.com/login"]}`, "a domain is a host name alone"},
+	"wildcard domain":                     {"Tenant", `spec: {domains: ["*.acme.example.com"]}`, "a domain is a host name alone"},
+	"domain with space":                   {"Tenant", `spec: {domains: ["acme example.com"]}`, "a domain is a host name alone"},
+	"domain with line break":              {"Tenant", `spec: {domains: ["acme.example.com\nx"]}`, "a domain is a host name alone"},
+	"domain with user":                    {"Tenant", `spec: {domains: ["me@acme.example.com"]}`, "a domain is a host name alone"},
+	"long domain":                         {"Tenant", `spec: {domains: [` + strings.Repeat("a", 255) + `]}`, "may not be more than 254"},
+	"same domain twice":                   {"Tenant", `spec: {domains: [a.example.com, a.example.com]}`, "the same domain is listed twice"},
+	"same domain twice but for case":      {"Tenant", `spec: {domains: [a.example.com, A.Example.com]}`, "the same domain is listed twice"},
+	"schema public":                       {"Tenant", `spec: {schemaName: public}`, "this schema name is reserved"},
+	"schema of PostgreSQL":                {"Tenant", `spec: {schemaName: pg_toast}`, "this schema name is reserved"},
+	"schema information_schema":           {"Tenant", `spec: {schemaName: information_schema}`, "this schema name is reserved"},
+	"schema of the registry":              {"Tenant", `spec: {schemaName: tenantry}`, "this schema name is reserved"},
+	"schema shared":                       {"Tenant", `spec: {schemaName: shared}`, "this schema name is reserved"},
+	"schema in capitals":                  {"Tenant", `spec: {schemaName: Acme}`, "should match"},
+	"schema with quote":                   {"Tenant", `spec: {schemaName: 'a"; drop'}`, "should match"},
+	"schema that starts with a digit":     {"Tenant", `spec: {schemaName: 1acme}`, "should match"},
+	"schema that becomes too long a role": {"Tenant", `spec: {schemaName: ` + strings.Repeat("s", 51) + `}`, "spec.schemaName"},
+	"unknown deletion policy":             {"Tenant", `spec: {deletionPolicy: Orphan}`, `supported values: "Retain", "Delete"`},
+	"version that is no version":          {"Tenant", `spec: {migrations: {targetVersion: latest}}`, "should match"},
+
+	"class without databases":             {"TenantClass", `spec: {databases: []}`, "should have at least 1 items"},
+	"class with a database twice":         {"TenantClass", `spec: {databases: [{namespace: a, name: b}, {namespace: a, name: b}]}`, "Duplicate value"},
+	"class with database without name":    {"TenantClass", `spec: {databases: [{namespace: a}]}`, "name: Required value"},
+	"class with gateway and ingress":      {"TenantClass", `spec: {routing: {ingress: {className: nginx}}}`, "set exactly one of gateway and ingress"},
+	"class with neither":                  {"TenantClass", `spec: {routing: {gateway: null}}`, "set exactly one of gateway and ingress"},
+	"class for its own namespace":         {"TenantClass", `spec: {allowedNamespaces: {from: Same, selector: null}}`, "a TenantClass has no namespace"},
+	"selector that is missing":            {"TenantClass", `spec: {allowedNamespaces: {selector: null}}`, "set selector if, and only if, from is Selector"},
+	"selector that means nothing":         {"TenantClass", `spec: {allowedNamespaces: {from: All}}`, "set selector if, and only if, from is Selector"},
+	"unknown source of namespaces":        {"TenantClass", `spec: {allowedNamespaces: {from: Some}}`, "Unsupported value"},
+	"route without gateway":               {"TenantClass", `spec: {routing: {gateway: {parentRefs: []}}}`, "should have at least 1 items"},
+	"route without backend":               {"TenantClass", `spec: {routing: {backend: null}}`, "backend: Required value"},
+	"backend port 0":                      {"TenantClass", `spec: {routing: {backend: {port: 0}}}`, "greater than or equal to 1"},
+	"backend port too high":               {"TenantClass", `spec: {routing: {backend: {port: 65536}}}`, "less than or equal to 65535"},
+	"backend that is no Service's name":   {"TenantClass", `spec: {routing: {backend: {name: web.shop}}}`, "should match"},
+	"tenant header with a space":          {"TenantClass", `spec: {routing: {tenantHeader: "X Tenant"}}`, "should match"},
+	"tenant header with a line break":     {"TenantClass", `spec: {routing: {tenantHeader: "X-Tenant\r\nHost"}}`, "should match"},
+	"ingress with empty annotations":      {"TenantClass", `spec: {routing: {gateway: null, ingress: {className: nginx, annotations: {}}}}`, "should have at least 1 properties"},
+	"ingress with a long annotation":      {"TenantClass", `spec: {routing: {gateway: null, ingress: {className: nginx, annotations: {a: ` + strings.Repeat("x", 4097) + `}}}}`, "a value of at most 4096 characters"},
+	"limit of no connection":              {"TenantClass", `spec: {limits: {connections: 0}}`, "greater than or equal to 1"},
+	"class with unknown deletion policy":  {"TenantClass", `spec: {deletionPolicy: Snapshot}`, `supported values: "Retain", "Delete"`},
+	"database without Secret":             {"TenantDatabase", `spec: {connectionSecretRef: null}`, "connectionSecretRef: Required value"},
+	"database with fewer than no tenants": {"TenantDatabase", `spec: {maxTenants: -1}`, "greater than or equal to 0"},
+	"endpoint that is a URL":              {"TenantDatabase", `spec: {endpoint: {host: "postgres://db"}}`, "should match"},
+	"endpoint without host":               {"TenantDatabase", `spec: {endpoint: {host: null}}`, "host: Required value"},
+	"shared schema of PostgreSQL":         {"TenantDatabase", `spec: {shared: {schemaName: pg_catalog}}`, "this schema name is reserved"},
+	"shared schema of the registry":       {"TenantDatabase", `spec: {shared: {schemaName: tenantry}}`, "this schema name is reserved"},
+	"shared schema without migrations":    {"TenantDatabase", `spec: {shared: {migrationSetRef: null}}`, "migrationSetRef: Required value"},
+	"grant of an unknown right":           {"TenantDatabase", `spec: {shared: {grants: [{table: plans, privileges: [TRUNCATE]}]}}`, "Unsupported value"},
+	"grant of nothing":                    {"TenantDatabase", `spec: {shared: {grants: [{table: plans, privileges: []}]}}`, "should have at least 1 items"},
+	"the same right twice":                {"TenantDatabase", `spec: {shared: {grants: [{table: plans, privileges: [SELECT, SELECT]}]}}`, "Duplicate value"},
+	"grants on one table twice":           {"TenantDatabase", `spec: {shared: {grants: [{table: t, privileges: [SELECT]}, {table: t, privileges: [INSERT]}]}}`, "Duplicate value"},
+
+	"set without source":               {"MigrationSet", `spec: {source: null}`, "source: Required value"},
+	"set without ConfigMap":            {"MigrationSet", `spec: {source: {configMaps: []}}`, "should have at least 1 items"},
+	"set with a ConfigMap twice":       {"MigrationSet", `spec: {source: {configMaps: [{name: a}, {name: a}]}}`, "Duplicate value"},
+	"set with a key twice":             {"MigrationSet", `spec: {source: {configMaps: [{name: a, keys: [k, k]}]}}`, "Duplicate value"},
+	"set with no keys":                 {"MigrationSet", `spec: {source: {configMaps: [{name: a, keys: []}]}}`, "should have at least 1 items"},
+	"format that nobody reads":         {"MigrationSet", `spec: {format: Liquibase}`, `supported values: "Auto", "Plain", "Goose", "GolangMigrate", "Flyway"`},
+	"lock timeout that never succeeds": {"MigrationSet", `spec: {lockTimeoutMilliseconds: 1}`, "greater than or equal to 10"},
+	"no statement timeout":             {"MigrationSet", `spec: {statementTimeoutSeconds: 0}`, "greater than or equal to 1"},
+
+	"claim of a host in capitals":  {"DomainClaim", `spec: {host: Acme.example.com}`, "should match"},
+	"claim of a host with a port":  {"DomainClaim", `spec: {host: "acme.example.com:80"}`, "should match"},
+	"claim without the holder UID": {"DomainClaim", `spec: {holder: {uid: null}}`, "uid: Required value"},
+}
+
+// badChanges are refused for an object that exists.
+var badChanges = map[string]badCase{
+	"another class":                {"Tenant", `spec: {className: premium}`, "className is immutable"},
+	"another schema":               {"Tenant", `spec: {schemaName: globex}`, "schemaName is immutable"},
+	"schema removed":               {"Tenant", `spec: {schemaName: null}`, "schemaName is immutable: it can be neither added nor removed"},
+	"another shared schema":        {"TenantDatabase", `spec: {shared: {schemaName: common}}`, "schemaName of the shared schema is immutable"},
+	"claim for another tenant":     {"DomainClaim", `spec: {holder: {name: globex}}`, "a DomainClaim is immutable"},
+	"claim of another host":        {"DomainClaim", `spec: {host: b.example.com}`, "a DomainClaim is immutable"},
+	"claim for another UID":        {"DomainClaim", `spec: {holder: {uid: other}}`, "a DomainClaim is immutable"},
+	"both ways of routing at once": {"TenantClass", `spec: {routing: {ingress: {className: nginx}}}`, "set exactly one of gateway and ingress"},
+}
+
+func TestBadObjectsAreRefused(t *testing.T) {
+	for name, tt := range badObjects {
+		t.Run(name, func(t *testing.T) {
+			object := fields(t, valid[tt.kind])
+			merge(object, fields(t, tt.patch))
+			err := admin.Create(t.Context(), &unstructured.Unstructured{Object: object}, client.DryRunAll)
+			wantRefused(t, err, tt.want)
+		})
+	}
+}
+
+func TestBadChangesAreRefused(t *testing.T) {
+	for name, tt := range badChanges {
+		t.Run(name, func(t *testing.T) {
+			object := &unstructured.Unstructured{Object: fields(t, valid[tt.kind])}
+			object.SetName("changed")
+			create(t, object)
+			merge(object.Object, fields(t, tt.patch))
+			wantRefused(t, admin.Update(t.Context(), object), tt.want)
+		})
+	}
+}
+
+// A schema name cannot be given later either: the tenant's data are in the schema it got.
+func TestSchemaNameCannotBeAdded(t *testing.T) {
+	object := &unstructured.Unstructured{Object: fields(t, minimal["Tenant"])}
+	create(t, object)
+	merge(object.Object, fields(t, `spec: {schemaName: acme}`))
+	wantRefused(t, admin.Update(t.Context(), object), "schemaName is immutable: it can be neither added nor removed")
+}
+
+func wantRefused(t *testing.T, err error, want string) {
+	t.Helper()
+	switch {
+	case err == nil:
+		t.Errorf("accepted, want an error with %q", want)
+	case !apierrors.IsInvalid(err) && !apierrors.IsBadRequest(err):
+		t.Errorf("refused for another cause: %v", err)
+	case !strings.Contains(err.Error(), want):
+		t.Errorf("error %q lacks %q", err, want)
+	}
+}
+
+// hosts returns n host names, separated by commas.
+func hosts(n int) string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("t%d.example.com", i)
+	}
+	return strings.Join(names, ", ")
+}
