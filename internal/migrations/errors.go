@@ -97,3 +97,12 @@ func (e *UnknownVersion) Error() string {
 
 // Unwrap makes the error an Invalid fault.
 func (e *UnknownVersion) Unwrap() error { return fault.NewInvalid(ReasonUnknownVersion, "%s", e) }
+
+// invalid returns an Invalid fault about a line of a file; line 0 is the file as a whole.
+func invalid(file string, line int, format string, args ...any) *fault.Fault {
+	where := file
+	if line > 0 {
+		where = fmt.Sprintf("%s line %d", file, line)
+	}
+	return fault.NewInvalid(ReasonInvalidMigration, "%s: %s", where, fmt.Sprintf(format, args...))
+}

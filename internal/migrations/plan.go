@@ -1,9 +1,6 @@
 package migrations
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // State is how far an applied migration is.
 type State string
@@ -21,8 +18,12 @@ type Applied struct {
 	File     string
 	Checksum string
 	State    State
-	// Finished counts the statements of a running migration whose effects are complete.
+	// Finished counts the statements of a running migration whose effects are complete. InDoubt
+	// says that the next one began outside of a transaction and may or may not have taken effect.
 	Finished int
+	InDoubt  bool
+	// Prefix is a checksum over the statements that began, so that the ones behind may be mended.
+	Prefix string
 	// Runner names the server session at work on a running migration.
 	Runner string
 	At     time.Time
@@ -94,11 +95,13 @@ func Plan(set *Set, applied []Applied, target Version) (Steps, error) {
 
 func pending(set *Set, applied []Applied, current, target Version) (Steps, error) {
 	var steps Steps
+	rows := byVersion(applied)
+	repeat := target.Compare(set.Latest()) >= 0
 	for i := range set.Migrations {
 		m := &set.Migrations[i]
-		row, known := find(applied, m.Version)
+		row, known := rows[m.Version.key()]
 		switch {
-		case m.Repeatable && target.Compare(set.Latest()) < 0:
+		case m.Repeatable && !repeat:
 		case known && row.State == Running:
 			steps = append(steps, Step{Action: Repair, Migration: m, Before: row})
 		case known && row.Checksum == m.Checksum:
@@ -116,27 +119,39 @@ func pending(set *Set, applied []Applied, current, target Version) (Steps, error
 	return steps, nil
 }
 
-// checkHistory holds every applied row against the set. A running row is held to its checksum too:
-// its statements are counted, and another text would be continued in the wrong place.
+// checkHistory holds every applied row against the set.
 func checkHistory(set *Set, applied []Applied) error {
-	for _, a := range applied {
-		m, ok := set.At(a.Version)
-		repeatable := a.Version.Repeatable()
+	known := map[Version]*Migration{}
+	for i := range set.Migrations {
+		known[set.Migrations[i].Version.key()] = &set.Migrations[i]
+	}
+	for _, row := range applied {
+		m := known[row.Version.key()]
 		switch {
-		case !ok && repeatable && a.State == Done:
-		case !ok:
-			return &MigrationRemoved{File: a.File, Version: a.Version}
-		case m.Checksum != a.Checksum && (!repeatable || a.State == Running):
-			return &ChecksumChanged{File: m.File, Version: m.Version, Applied: a.Checksum, Now: m.Checksum}
+		case m == nil && row.Version.Repeatable() && row.State == Done:
+		case m == nil:
+			return &MigrationRemoved{File: row.File, Version: row.Version}
+		case !fits(row, m):
+			return &ChecksumChanged{File: m.File, Version: m.Version, Applied: row.Checksum, Now: m.Checksum}
 		}
 	}
 	return nil
 }
 
-func find(applied []Applied, v Version) (Applied, bool) {
-	i := slices.IndexFunc(applied, func(a Applied) bool { return a.Version.Compare(v) == 0 })
-	if i < 0 {
-		return Applied{}, false
+// fits says whether a row may have come from the migration as it is now. Repeatable ones may
+// change. One that is running may change behind the statements that began, since that is how a
+// migration that failed half way is mended.
+func fits(row Applied, m *Migration) bool {
+	if row.State == Running {
+		return row.Prefix == m.prefix(row.Finished) || row.Prefix == m.prefix(row.Finished+1)
 	}
-	return applied[i], true
+	return row.Checksum == m.Checksum || m.Repeatable
+}
+
+func byVersion(applied []Applied) map[Version]Applied {
+	rows := make(map[Version]Applied, len(applied))
+	for _, row := range applied {
+		rows[row.Version.key()] = row
+	}
+	return rows
 }

@@ -1,5 +1,7 @@
 package migrations
 
+import "slices"
+
 // File is one file of a source: its name without a folder, and its text.
 type File struct {
 	Name    string
@@ -43,9 +45,10 @@ type Statement struct {
 	Unparsed string
 
 	class class
-	// block numbers the BEGIN ... COMMIT pair of the file around the statement; 0 is none.
-	block int
-	index *indexTarget
+	// index is what a createsIndex or dropsIndex statement is about.
+	index indexName
+	// leaks says that the statement may leave something in the session.
+	leaks bool
 }
 
 // Migration is one step of a set: the statements of one file.
@@ -62,6 +65,17 @@ type Migration struct {
 	// Repeatable migrations run again whenever their checksum changes, behind all versions.
 	Repeatable bool
 	Statements []Statement
+
+	// units are the transactions, and the statements outside of any, of a migration that is not
+	// transactional as a whole.
+	units []unit
+}
+
+// unit is a range of statements that take effect together.
+type unit struct {
+	from, to int // Statements[from:to]
+	// alone statements run outside of a transaction; such a unit is one statement.
+	alone bool
 }
 
 // Set is a product's migrations in the order in which they run, repeatable ones last.
@@ -74,12 +88,11 @@ type Set struct {
 
 // At returns the migration of a version.
 func (s *Set) At(v Version) (*Migration, bool) {
-	for i := range s.Migrations {
-		if s.Migrations[i].Version.Compare(v) == 0 {
-			return &s.Migrations[i], true
-		}
+	i := slices.IndexFunc(s.Migrations, func(m Migration) bool { return m.Version.key() == v.key() })
+	if i < 0 {
+		return nil, false
 	}
-	return nil, false
+	return &s.Migrations[i], true
 }
 
 // Latest returns the highest version of the set, "" if it holds repeatable migrations only.

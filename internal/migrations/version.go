@@ -41,6 +41,14 @@ func (v Version) Compare(w Version) int {
 // Repeatable reports whether v belongs to a repeatable migration.
 func (v Version) Repeatable() bool { return strings.HasPrefix(string(v), repeatablePrefix) }
 
+// key is the same for versions that compare as equal.
+func (v Version) key() Version {
+	for !v.Repeatable() && strings.HasSuffix(string(v), ".0") {
+		v = v[:len(v)-len(".0")]
+	}
+	return v
+}
+
 func part(parts []string, i int) string {
 	if i < len(parts) {
 		return strings.TrimLeft(parts[i], "0")

@@ -1,0 +1,186 @@
+package migrations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tenantry/tenantry/internal/postgres"
+)
+
+// Result is what Apply did.
+type Result struct {
+	// From and To are the schema's versions before and after.
+	From, To Version
+	// Applied are the versions applied by this call, in order.
+	Applied []Version
+	// Retries counts the pauses for a lock or for another runner.
+	Retries int
+}
+
+// Apply brings the schema to the target version ("" is the set's latest). It may be called again
+// after any error, by any number of runners at once: each migration takes effect exactly once, and
+// a call with nothing to do costs one round trip. The pool's login is the migrator.
+//
+// All pending transactional migrations up to the next one that is not go in one message, each in a
+// transaction of its own. A lock that is taken is waited for in tries of t.LockTimeout with pauses.
+//
+// The Result tells what was done even with an error. The error is a typed one of Plan, a
+// *PartialError, or a *fault.Fault of the connection; all of them are faults.
+func Apply(ctx context.Context, pool *pgxpool.Pool, t Target, set *Set, target Version) (Result, error) {
+	r := &runner{pool: pool, target: t, set: set, policy: defaultPolicy}
+	return r.apply(ctx, target)
+}
+
+// runner is one call of Apply.
+type runner struct {
+	pool   *pgxpool.Pool
+	target Target
+	set    *Set
+	policy policy
+
+	conn *pgxpool.Conn // held while non-nil
+	// dirty says that foreign SQL ran on conn.
+	dirty bool
+	// exists says that the ledger is there.
+	exists bool
+	result Result
+}
+
+// errStale asks for another look at the ledger: another runner was faster.
+var errStale = errors.New("another runner changed the ledger")
+
+func (r *runner) apply(ctx context.Context, target Version) (Result, error) {
+	defer r.release(ctx)
+	for try := 1; ; try++ {
+		done, err := r.pass(ctx, target)
+		if done {
+			try = 1
+		}
+		again, reason := r.retryable(err)
+		if !again || try >= r.policy.tries {
+			return r.result, r.explain(err, reason)
+		}
+		// Another runner's sleep should not hold a connection of the pool.
+		r.release(ctx)
+		r.result.Retries++
+		if !pause(ctx, r.policy, try) {
+			return r.result, r.explain(err, reason)
+		}
+	}
+}
+
+// pass reads the ledger, plans and runs steps until the first error. progress says that at least
+// one step was completed.
+func (r *runner) pass(ctx context.Context, target Version) (progress bool, err error) {
+	conn, err := r.session(ctx)
+	if err != nil {
+		return false, err
+	}
+	applied, exists, err := r.target.readLedger(ctx, conn)
+	if err != nil {
+		return false, err
+	}
+	r.exists = exists
+	if r.result.To = Current(applied); len(r.result.Applied) == 0 {
+		r.result.From = r.result.To
+	}
+	steps, err := Plan(r.set, applied, target)
+	if err != nil {
+		return false, err
+	}
+	for len(steps) > 0 {
+		var n int
+		if together := batch(steps); len(together) > 0 {
+			n, err = r.runBatch(ctx, together)
+		} else if err = r.runUnits(ctx, steps[0]); err == nil {
+			n = 1
+		}
+		r.record(steps[:n])
+		progress = progress || n > 0
+		if err != nil {
+			return progress, err
+		}
+		steps = steps[n:]
+	}
+	return progress, nil
+}
+
+func (r *runner) record(done Steps) {
+	for _, step := range done {
+		m := step.Migration
+		r.result.Applied = append(r.result.Applied, m.Version)
+		if !m.Repeatable && m.Version.Compare(r.result.To) > 0 {
+			r.result.To = m.Version
+		}
+	}
+}
+
+// session returns a connection whose text is read as Load read it.
+func (r *runner) session(ctx context.Context) (*pgconn.PgConn, error) {
+	if r.conn == nil {
+		conn, err := r.pool.Acquire(ctx)
+		if err != nil {
+			return nil, postgres.Fault(err, fmt.Sprintf("cannot migrate schema %q", r.target.Schema))
+		}
+		r.conn = conn
+	}
+	conn := r.conn.Conn().PgConn()
+	if conn.ParameterStatus("standard_conforming_strings") == "on" && conn.ParameterStatus("client_encoding") == "UTF8" {
+		return conn, nil
+	}
+	_, err := conn.Exec(ctx, "SET standard_conforming_strings = on; SET client_encoding = 'UTF8'").ReadAll()
+	if err != nil {
+		return nil, postgres.Fault(err, fmt.Sprintf("cannot migrate schema %q", r.target.Schema))
+	}
+	return conn, nil
+}
+
+// release gives the connection back as it was, or closes it: what a migration left in the session
+// must not reach the pool's next user.
+func (r *runner) release(ctx context.Context) {
+	if r.conn == nil {
+		return
+	}
+	if r.dirty {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if !clean(ctx, r.conn) {
+			_ = r.conn.Conn().Close(ctx)
+		}
+	}
+	r.conn.Release()
+	r.conn, r.dirty = nil, false
+}
+
+func clean(ctx context.Context, conn *pgxpool.Conn) bool {
+	pg := conn.Conn().PgConn()
+	if pg.IsClosed() || pg.TxStatus() != 'I' {
+		return false
+	}
+	// pgx keeps a record of its prepared statements; DISCARD alone would let it use dropped ones.
+	if err := conn.Conn().DeallocateAll(ctx); err != nil {
+		return false
+	}
+	_, err := pg.Exec(ctx, "DISCARD ALL").ReadAll()
+	return err == nil
+}
+
+// pause waits before the next try: twice as long each time, and half of it by chance, so that
+// runners that met do not meet again.
+func pause(ctx context.Context, p policy, try int) bool {
+	most := min(p.most, p.first<<min(try-1, 16))
+	timer := time.NewTimer(most/2 + rand.N(most/2+1)) //nolint:gosec // no secret
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,123 @@
+package migrations
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// maxMessage bounds the SQL of one message. The server keeps the parse trees of all of it.
+const maxMessage = 8 << 20
+
+// batch returns the first steps that may go in one message.
+func batch(steps Steps) Steps {
+	size := 0
+	for i, step := range steps {
+		if !step.Migration.Transactional || step.Action == Repair {
+			return steps[:i]
+		}
+		for _, st := range step.Migration.Statements {
+			size += len(st.SQL)
+		}
+		if size > maxMessage && i > 0 {
+			return steps[:i]
+		}
+	}
+	return steps
+}
+
+// runBatch applies transactional migrations and returns how many were committed. An error is a
+// *stepError, or errStale.
+func (r *runner) runBatch(ctx context.Context, steps Steps) (int, error) {
+	conn, err := r.session(ctx)
+	if err != nil {
+		return 0, err
+	}
+	s := r.compose(steps)
+	r.dirty = true
+	_, err = s.run(ctx, conn)
+	f, failed := errors.AsType[*failure](err)
+	if !failed {
+		r.exists = true
+		return len(steps), err
+	}
+	r.rollback(ctx, conn)
+	committed := 0
+	for _, seg := range s.segments[:f.done] {
+		if seg.commits {
+			committed++
+		}
+	}
+	r.exists = r.exists || committed > 0
+	switch {
+	case f.done == 0 && f.step > 0:
+		// The server could not even read the message (its grammar refuses something that ours let
+		// pass), so nothing ran. What stands in front of the place is fine.
+		return r.runBatch(ctx, steps[:f.step])
+	case f.claims && f.server() != nil && f.server().Code == "23505":
+		return committed, errStale
+	}
+	return committed, &stepError{step: steps[f.step], failure: f}
+}
+
+// compose writes the message. Only the last commit waits for the disk: it comes behind the others
+// in the log, so they are as durable as it is. A crash before it takes away ledger rows and effects
+// together.
+func (r *runner) compose(steps Steps) *script {
+	s := &script{}
+	for i, step := range steps {
+		m := step.Migration
+		s.own(i, "BEGIN")
+		if i > 0 && steps[i-1].Migration.leaks() {
+			s.own(i, cleanSession...)
+		}
+		s.own(i, r.target.settings("LOCAL")...)
+		if i < len(steps)-1 {
+			s.own(i, "SET LOCAL synchronous_commit = off")
+		}
+		if i == 0 && !r.exists {
+			s.own(i, r.target.createLedger()...)
+		}
+		if step.Action != Run {
+			s.own(i, r.target.deleteRow(step.Before))
+		}
+		s.claim(i, r.target.insertRow(m.row(Done)))
+		for j := range m.Statements {
+			s.body(i, &m.Statements[j])
+		}
+		s.commit(i)
+	}
+	return s
+}
+
+// row is the ledger's row of a migration that is complete, or about to begin.
+func (m *Migration) row(state State) Applied {
+	row := Applied{Version: m.Version, File: m.File, Checksum: m.Checksum, State: state}
+	if state == Done {
+		row.Finished = len(m.Statements)
+	}
+	return row
+}
+
+func (m *Migration) leaks() bool {
+	for _, st := range m.Statements {
+		if st.leaks {
+			return true
+		}
+	}
+	return false
+}
+
+// cleanSession is what DISCARD ALL does, in statements that may stand in a transaction.
+var cleanSession = []string{
+	"SET SESSION AUTHORIZATION DEFAULT", "RESET ALL", "DEALLOCATE ALL", "CLOSE ALL", "UNLISTEN *",
+	"SELECT pg_catalog.pg_advisory_unlock_all()", "DISCARD PLANS", "DISCARD TEMP", "DISCARD SEQUENCES",
+}
+
+// rollback ends the failed transaction; if it cannot, the session is closed when it is released.
+func (r *runner) rollback(ctx context.Context, conn *pgconn.PgConn) {
+	if !conn.IsClosed() && conn.TxStatus() != 'I' {
+		_, _ = conn.Exec(ctx, "ROLLBACK").ReadAll()
+	}
+}

@@ -1,0 +1,140 @@
+package migrations
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/postgres"
+)
+
+// PartialError says which migration failed, where, and how far the schema came. Its text is for
+// users: "0007_orders.sql line 12: relation "foo" does not exist (42P01); the schema stays at
+// version 6". The server's details, which may quote rows, are in the error's chain alone.
+type PartialError struct {
+	// Applied are the versions that this call applied before.
+	Applied []Version
+	// Current is the version at which the schema stays; "" if no migration is applied.
+	Current Version
+	Failed  Version
+	File    string
+	// Line is the 1-based line of the file, 0 if it is not known.
+	Line int
+	// Finished counts the file's statements that took effect, if it does not run in a transaction.
+	Finished int
+	// SQLState and Message are the server's; SQLState is empty if the error is not the server's.
+	SQLState, Message string
+	// Err is the cause.
+	Err error
+
+	kind   fault.Kind
+	reason string
+	after  time.Duration
+}
+
+func (e *PartialError) Error() string {
+	var text strings.Builder
+	text.WriteString(e.File)
+	if e.Line > 0 {
+		fmt.Fprintf(&text, " line %d", e.Line)
+	}
+	text.WriteString(": " + e.Message)
+	if e.SQLState != "" {
+		fmt.Fprintf(&text, " (%s)", e.SQLState)
+	}
+	if e.Finished > 0 {
+		fmt.Fprintf(&text, "; the file's first %d statements took effect", e.Finished)
+	}
+	if e.Current == "" {
+		return text.String() + "; no migration is applied"
+	}
+	return text.String() + "; the schema stays at version " + string(e.Current)
+}
+
+// Unwrap returns the fault that says what the error means, and the cause.
+func (e *PartialError) Unwrap() []error {
+	return []error{&fault.Fault{Kind: e.kind, Reason: e.reason, Message: e.Error(), After: e.after}, e.Err}
+}
+
+// stepError is the failure of a step before it is explained.
+type stepError struct {
+	step     Step
+	finished int
+	*failure
+}
+
+// busyFor is the delay to the next look at a schema where another runner is at work.
+const busyFor = 5 * time.Second
+
+// retryable says whether the same call may succeed after a pause, and which reason to show if the
+// tries are used up.
+func (r *runner) retryable(err error) (again bool, reason string) {
+	if errors.Is(err, errStale) {
+		return true, ReasonBusy
+	}
+	failed, ok := errors.AsType[*stepError](err)
+	if !ok || failed.server() == nil {
+		return false, ""
+	}
+	switch postgres.CauseOf(failed.err) {
+	case postgres.LockTimeout:
+		if failed.claims {
+			return true, ReasonBusy
+		}
+		return true, ReasonLocked
+	case postgres.Conflict:
+		return true, ReasonLocked
+	}
+	return false, ""
+}
+
+// explain turns an error of a pass into what Apply returns.
+func (r *runner) explain(err error, reason string) error {
+	if reason == ReasonBusy {
+		return r.busy(err)
+	}
+	failed, ok := errors.AsType[*stepError](err)
+	if !ok {
+		return err
+	}
+	if failed.body == nil && failed.server() != nil && reason == "" {
+		return postgres.Fault(failed.err, fmt.Sprintf("cannot migrate schema %q as role %q", r.target.Schema, r.target.Owner))
+	}
+	e := &PartialError{
+		Applied: r.result.Applied, Current: r.result.To,
+		Failed: failed.step.Migration.Version, File: failed.step.Migration.File, Line: failed.line,
+		Finished: failed.finished, Err: failed.err,
+	}
+	if pg := failed.server(); pg != nil {
+		e.SQLState, e.Message = pg.Code, pg.Message
+	}
+	e.judge(failed.err, reason)
+	return e
+}
+
+// judge decides what the failure means for the one who waits.
+func (e *PartialError) judge(err error, reason string) {
+	e.kind, e.reason = fault.Transient, reason
+	if reason != "" {
+		return
+	}
+	switch cause := postgres.CauseOf(err); cause {
+	case postgres.ConnectionLost, postgres.ServerShuttingDown, postgres.Canceled, postgres.Unreachable:
+		// The ledger tells the next call what was committed.
+		e.reason, e.Message, e.Line = ReasonConnectionLost, "the session ended before the server answered; what was committed is kept", 0
+	case postgres.DiskFull, postgres.OutOfMemory, postgres.ReadOnly, postgres.TooManyConnections:
+		f := postgres.Fault(err, "")
+		e.kind, e.reason, e.after = f.Kind, f.Reason, f.After
+	default:
+		e.kind, e.reason = fault.Invalid, ReasonMigrationFailed
+	}
+	if e.Message == "" {
+		e.Message = err.Error()
+	}
+}
+
+func (r *runner) busy(err error) error {
+	return fault.NewWaiting(ReasonBusy, busyFor, "another runner migrates schema %q; waiting for it", r.target.Schema).Because(err)
+}

@@ -1,0 +1,162 @@
+package migrations
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+// Load reads the files of a set. Every error is an Invalid fault that names file and line and says
+// how to mend it. Names without ".sql" in them take no part.
+//
+// Cost: the first call in a process starts the parser (0.5 s, 2-3 s on a busy machine), then 100
+// files of 60 KB together take about 20 ms. Callers keep the result as long as the files are the same.
+func Load(files []File, f Format) (*Set, error) {
+	if err := checkSizes(files); err != nil {
+		return nil, err
+	}
+	if f == Auto {
+		var err error
+		if f, err = detect(files); err != nil {
+			return nil, err
+		}
+	}
+	if !slices.Contains([]Format{Auto, Plain, Goose, GolangMigrate, Flyway}, f) {
+		return nil, fault.NewInvalid(ReasonInvalidMigration, "format %q is unknown; use Plain, Goose, GolangMigrate or Flyway", f)
+	}
+	known, conf, err := readNames(files, f)
+	if err != nil {
+		return nil, err
+	}
+	set := &Set{Format: f}
+	for _, n := range known {
+		m, err := loadFile(n, f, conf)
+		if err != nil {
+			return nil, err
+		}
+		set.Migrations = append(set.Migrations, *m)
+	}
+	if len(set.Migrations) == 0 {
+		return nil, fault.NewInvalid(ReasonInvalidMigration, "there are no migration files; add 0001_name.sql")
+	}
+	set.Digest = digest(set)
+	return set, nil
+}
+
+func checkSizes(files []File) error {
+	total := 0
+	for _, f := range files {
+		total += len(f.Content)
+	}
+	if total > MaxSetBytes || len(files) > MaxFiles {
+		return fault.NewInvalid(ReasonInvalidMigration, "%d files of %d bytes are too many; the limits are %d files and %d bytes",
+			len(files), total, MaxFiles, MaxSetBytes)
+	}
+	return nil
+}
+
+// readNames returns the files that run, in the order in which they do, and those that set options.
+func readNames(files []File, f Format) ([]*named, map[string][]byte, error) {
+	var known []*named
+	conf := map[string][]byte{}
+	for _, file := range files {
+		n, err := readName(file, f)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case n != nil:
+			known = append(known, n)
+		case strings.HasSuffix(file.Name, ".conf"):
+			conf[file.Name] = file.Content
+		}
+	}
+	if err := pairs(known); err != nil {
+		return nil, nil, err
+	}
+	known = slices.DeleteFunc(known, func(n *named) bool { return n.ignored })
+	slices.SortFunc(known, func(a, b *named) int { return a.version.Compare(b.version) })
+	return known, conf, nil
+}
+
+func loadFile(n *named, f Format, conf map[string][]byte) (*Migration, error) {
+	s, hashed, outside, err := body(n, f, conf)
+	if err != nil {
+		return nil, err
+	}
+	statements, err := read(s)
+	if err != nil {
+		return nil, err
+	}
+	m := &Migration{
+		Version: n.version, Name: n.name, File: n.Name, Repeatable: n.repeatable,
+		Checksum: checksum(strings.TrimRight(hashed, " \t\n")),
+	}
+	if err := m.arrange(s, statements, outside); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// read tells the statements of a file apart and classifies them.
+func read(s source) ([]Statement, error) {
+	pieces, err := split(s)
+	if err != nil {
+		return nil, err
+	}
+	statements := make([]Statement, 0, len(pieces))
+	line, at := 1, 0
+	for _, p := range pieces {
+		line += strings.Count(s.text[at:p.start], "\n")
+		at = p.start
+		unparsed, err := check(s, p)
+		if err != nil {
+			return nil, err
+		}
+		c, refusal := classify(s, p)
+		if refusal == "" && mentions(s, p, ledgerTable) {
+			refusal = ledgerTable + " is the ledger of the migrations themselves; remove the statement"
+		}
+		if refusal != "" {
+			return nil, invalid(s.file, line, "%s", refusal)
+		}
+		st := Statement{SQL: p.sql(s), Line: line, Unparsed: unparsed, class: c, leaks: leaks(c, p) || unparsed != ""}
+		if c == createsIndex || c == dropsIndex {
+			st.index = indexOf(s, p)
+		}
+		statements = append(statements, st)
+	}
+	return statements, nil
+}
+
+func checksum(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// prefix is a checksum over the first n statements of a migration; "" if it has fewer.
+func (m *Migration) prefix(n int) string {
+	if n > len(m.Statements) {
+		return ""
+	}
+	var text strings.Builder
+	for _, st := range m.Statements[:n] {
+		text.WriteString(st.SQL + ";\n")
+	}
+	return checksum(text.String())
+}
+
+func digest(s *Set) string {
+	var text strings.Builder
+	for i := range s.Migrations {
+		m := &s.Migrations[i]
+		how := "outside"
+		if m.Transactional {
+			how = "transaction"
+		}
+		text.WriteString(strings.Join([]string{string(m.Version), m.File, m.Checksum, how}, "\x00") + "\n")
+	}
+	return checksum(text.String())
+}

@@ -1,0 +1,170 @@
+package migrations
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+// settle decides about the statement that was in doubt when its runner died.
+func (o *outside) settle(ctx context.Context) error {
+	m := o.step.Migration
+	if o.finished >= len(m.Statements) {
+		return nil
+	}
+	st := &m.Statements[o.finished]
+	tookEffect := false
+	switch st.class {
+	case createsIndex:
+		if st.index.name == "" {
+			return o.undecided(st)
+		}
+		found, err := o.index(ctx, st.index)
+		if err != nil {
+			return err
+		}
+		tookEffect = found.exists && found.valid
+	case dropsIndex:
+		if st.index.name == "" {
+			return o.undecided(st)
+		}
+		found, err := o.index(ctx, st.index)
+		if err != nil {
+			return err
+		}
+		tookEffect = !found.exists
+	case reindexes:
+		if err := o.dropLeftovers(ctx); err != nil {
+			return err
+		}
+	case alone:
+		return o.undecided(st)
+	}
+	if tookEffect {
+		o.finished++
+	}
+	_, err := o.own(ctx, o.update(o.progress(o.finished, false)))
+	return err
+}
+
+// prepare sets the session up for a statement that runs alone, and takes an invalid index of its name
+// out of the way. done says that nothing is left to do.
+func (o *outside) prepare(ctx context.Context, st *Statement) (done bool, err error) {
+	if err := o.patience(ctx, st, true); err != nil {
+		return false, err
+	}
+	if st.class != createsIndex || st.index.name == "" {
+		return false, nil
+	}
+	found, err := o.index(ctx, st.index)
+	if err != nil || !found.exists {
+		return false, err
+	}
+	if found.valid {
+		// Without IF NOT EXISTS the server says that the name is taken.
+		return st.index.ifNotExists, nil
+	}
+	return false, o.dropIndex(ctx, found.schema, st.index.name)
+}
+
+// patience lifts the timeouts for statements that block nobody while they wait and take as long as
+// the table is large, and puts them back. A file that sets something itself is left to it.
+func (o *outside) patience(ctx context.Context, st *Statement, more bool) error {
+	var s script
+	s.own(0, "SET ROLE "+ident(o.target.Owner))
+	sets := slices.ContainsFunc(o.step.Migration.Statements, func(st Statement) bool { return st.class == session })
+	switch {
+	case sets:
+	case more && st.class != alone:
+		s.own(0, "SET lock_timeout = "+milliseconds(o.policy.concurrently), "SET statement_timeout = 0")
+	default:
+		s.own(0, o.target.settings("SESSION")[2:]...)
+	}
+	_, err := s.run(ctx, o.conn)
+	return err
+}
+
+// foundIndex is what the catalog has under an index's name.
+type foundIndex struct {
+	exists, valid bool
+	schema        string
+}
+
+// index looks for an index. One that is to be created lives in its table's schema, and one of that
+// name on another table is not it: the server will say that the name is taken.
+func (o *outside) index(ctx context.Context, ix indexName) (foundIndex, error) {
+	query := `SELECT n.nspname, i.indisvalid FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = ` + literal(ix.name)
+	if ix.table != "" {
+		query += " AND i.indrelid = " + regclass(ix.schema, ix.table)
+	} else {
+		query += " AND i.indexrelid = " + regclass(ix.schema, ix.name)
+	}
+	var s script
+	s.own(0, query)
+	results, err := s.run(ctx, o.conn)
+	if err != nil || len(results[0].Rows) == 0 {
+		return foundIndex{}, err
+	}
+	row := results[0].Rows[0]
+	return foundIndex{exists: true, schema: string(row[0]), valid: string(row[1]) == "t"}, nil
+}
+
+func regclass(schema, name string) string {
+	qualified := ident(name)
+	if schema != "" {
+		qualified = ident(schema, name)
+	}
+	return "pg_catalog.to_regclass(" + literal(qualified) + ")"
+}
+
+// dropInvalid drops an index that is there and not valid.
+func (o *outside) dropInvalid(ctx context.Context, ix indexName) error {
+	if ix.name == "" {
+		return nil
+	}
+	found, err := o.index(ctx, ix)
+	if err != nil || !found.exists || found.valid {
+		return err
+	}
+	return o.dropIndex(ctx, found.schema, ix.name)
+}
+
+func (o *outside) dropIndex(ctx context.Context, schema, name string) error {
+	var s script
+	s.own(0, "DROP INDEX CONCURRENTLY IF EXISTS "+ident(schema, name))
+	_, err := s.run(ctx, o.conn)
+	return err
+}
+
+// dropLeftovers drops the invalid copies that a broken REINDEX CONCURRENTLY leaves in the schema.
+func (o *outside) dropLeftovers(ctx context.Context) error {
+	var s script
+	s.own(0, `SELECT c.relname FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' AND n.nspname = `+literal(o.target.Schema))
+	results, err := s.run(ctx, o.conn)
+	if err != nil {
+		return err
+	}
+	for _, row := range results[0].Rows {
+		if err := o.dropIndex(ctx, o.target.Schema, string(row[0])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undecided asks a person. Both answers are an UPDATE that the owner, or a superuser, can run.
+func (o *outside) undecided(st *Statement) error {
+	m := o.step.Migration
+	answer := func(set string) string {
+		return "UPDATE " + o.target.ledger() + " SET in_doubt = false" + set + " WHERE version = " + literal(string(m.Version))
+	}
+	return fault.NewInvalid(ReasonDecisionNeeded,
+		"%s line %d: the session ended while the statement ran, and nothing shows whether it took effect; look, then run as role %s: %s if it did, or %s if it did not",
+		m.File, st.Line, ident(o.target.Owner), answer(fmt.Sprintf(", finished = %d", o.finished+1)), answer(""))
+}

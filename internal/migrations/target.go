@@ -1,0 +1,57 @@
+package migrations
+
+import "time"
+
+// DefaultLockTimeout bounds how long the application's own statements queue behind a migration that
+// itself waits for a lock.
+const DefaultLockTimeout = time.Second
+
+// Target is the schema to migrate. Its names are never trusted, and quoted wherever they are used.
+type Target struct {
+	// Schema is migrated; the ledger lives in it.
+	Schema string
+	// Owner is the NOLOGIN role that owns the schema and everything migrations create.
+	Owner string
+	// App is the role that may read the ledger; "" for none.
+	App string
+	// SharedSchema is searched behind Schema; "" for none.
+	SharedSchema string
+	// LockTimeout is how long a statement waits for a lock before the migration is rolled back and
+	// tried again; 0 means DefaultLockTimeout.
+	LockTimeout time.Duration
+	// StatementTimeout bounds each statement but those that run CONCURRENTLY; 0 means no bound.
+	StatementTimeout time.Duration
+}
+
+func (t Target) lockTimeout() time.Duration {
+	if t.LockTimeout > 0 {
+		return t.LockTimeout
+	}
+	return DefaultLockTimeout
+}
+
+// settings makes a transaction or, with scope SESSION, a session the owner's.
+func (t Target) settings(scope string) []string {
+	path := ident(t.Schema)
+	if t.SharedSchema != "" {
+		path += ", " + ident(t.SharedSchema)
+	}
+	return []string{
+		"SET " + scope + " ROLE " + ident(t.Owner),
+		"SET " + scope + " search_path = " + path,
+		"SET " + scope + " lock_timeout = " + milliseconds(t.lockTimeout()),
+		"SET " + scope + " statement_timeout = " + milliseconds(t.StatementTimeout),
+	}
+}
+
+// policy is how often and after which pause a migration is tried again that met a lock. A run of
+// tries lasts about 15 seconds beside the lock timeouts.
+type policy struct {
+	tries       int
+	first, most time.Duration
+	// concurrently is the lock timeout of statements that run CONCURRENTLY. They block nobody while
+	// they wait, and what they did would be lost.
+	concurrently time.Duration
+}
+
+var defaultPolicy = policy{tries: 10, first: 100 * time.Millisecond, most: 3 * time.Second, concurrently: 10 * time.Minute}
