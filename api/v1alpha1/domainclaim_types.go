@@ -86,4 +86,6 @@ type DomainClaimList struct {
 func (c *DomainClaim) GetConditions() *[]metav1.Condition { return &c.Status.Conditions }
 
 // SetObservedGeneration records that there is a verdict on a generation of the spec.
-func (c *DomainClaim) SetObservedGeneration(generation int64) { c.Status.ObservedGeneration = generation }
+func (c *DomainClaim) SetObservedGeneration(generation int64) {
+	c.Status.ObservedGeneration = generation
+}

@@ -172,4 +172,6 @@ type MigrationSetList struct {
 func (m *MigrationSet) GetConditions() *[]metav1.Condition { return &m.Status.Conditions }
 
 // SetObservedGeneration records that there is a verdict on a generation of the spec.
-func (m *MigrationSet) SetObservedGeneration(generation int64) { m.Status.ObservedGeneration = generation }
+func (m *MigrationSet) SetObservedGeneration(generation int64) {
+	m.Status.ObservedGeneration = generation
+}

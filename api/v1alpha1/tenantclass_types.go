@@ -219,4 +219,6 @@ type TenantClassList struct {
 func (c *TenantClass) GetConditions() *[]metav1.Condition { return &c.Status.Conditions }
 
 // SetObservedGeneration records that there is a verdict on a generation of the spec.
-func (c *TenantClass) SetObservedGeneration(generation int64) { c.Status.ObservedGeneration = generation }
+func (c *TenantClass) SetObservedGeneration(generation int64) {
+	c.Status.ObservedGeneration = generation
+}

@@ -189,4 +189,6 @@ type TenantDatabaseList struct {
 func (d *TenantDatabase) GetConditions() *[]metav1.Condition { return &d.Status.Conditions }
 
 // SetObservedGeneration records that there is a verdict on a generation of the spec.
-func (d *TenantDatabase) SetObservedGeneration(generation int64) { d.Status.ObservedGeneration = generation }
+func (d *TenantDatabase) SetObservedGeneration(generation int64) {
+	d.Status.ObservedGeneration = generation
+}
