@@ -8,26 +8,13 @@ import (
 	"os"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/tenantry/tenantry/api/v1alpha1"
-	"github.com/tenantry/tenantry/controllers/domainclaim"
-	"github.com/tenantry/tenantry/controllers/migrationset"
-	"github.com/tenantry/tenantry/controllers/tenant"
-	"github.com/tenantry/tenantry/controllers/tenantclass"
-	"github.com/tenantry/tenantry/controllers/tenantdatabase"
-	"github.com/tenantry/tenantry/internal/conditions"
-	"github.com/tenantry/tenantry/internal/databases"
-	"github.com/tenantry/tenantry/internal/postgres"
-	"github.com/tenantry/tenantry/internal/sources"
+	"github.com/tenantry/tenantry/controllers"
 )
 
 type options struct {
@@ -58,18 +45,13 @@ func main() {
 }
 
 func run(o options) error {
-	scheme := runtime.NewScheme()
-	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
-	utilruntime.Must(v1alpha1.AddToScheme(scheme))
-	utilruntime.Must(gatewayv1.Install(scheme))
-
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return err
 	}
 	config.QPS, config.Burst = -1, -1 // The API server's own priority and fairness bounds us.
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme:                        scheme,
+		Scheme:                        controllers.Scheme(),
 		Metrics:                       metricsOptions(o),
 		HealthProbeBindAddress:        o.probeAddress,
 		LeaderElection:                o.leaderElect,
@@ -81,7 +63,7 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	if err := register(mgr, o); err != nil {
+	if err := controllers.Register(mgr, controllers.Options{TenantWorkers: o.tenantWorkers, DatabaseConnections: o.maxConns}); err != nil {
 		return err
 	}
 	if err := mgr.AddHealthzCheck("healthz", healthz.Ping); err != nil {
@@ -100,27 +82,4 @@ func metricsOptions(o options) metricsserver.Options {
 		m.TLSOpts = []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }} // no HTTP/2: CVE-2023-44487
 	}
 	return m
-}
-
-// register makes what the controllers share and adds them to the manager.
-func register(mgr ctrl.Manager, o options) error {
-	live := mgr.GetAPIReader()
-	status := &conditions.Writer{Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("tenantry")}
-	pools := databases.New(live, postgres.PoolOptions{MaxConns: int32(min(max(o.maxConns, 2), 1000))}) //nolint:gosec // bounded
-	loader := sources.NewLoader(mgr.GetClient(), live)
-	tenants := &tenant.Reconciler{
-		Client: mgr.GetClient(), Live: live, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader,
-	}
-	for _, err := range []error{
-		tenants.Register(mgr, o.tenantWorkers),
-		(&tenantclass.Reconciler{Client: mgr.GetClient(), Status: status}).Register(mgr),
-		(&tenantdatabase.Reconciler{Client: mgr.GetClient(), Status: status, Pools: pools, Sources: loader}).Register(mgr),
-		(&migrationset.Reconciler{Client: mgr.GetClient(), Status: status, Pools: pools, Sources: loader}).Register(mgr),
-		(&domainclaim.Reconciler{Client: mgr.GetClient(), Live: live, Status: status}).Register(mgr),
-	} {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -77,32 +77,32 @@ func spread(d time.Duration, uid types.UID) time.Duration {
 // pass sees their word.
 func IsConflict(err error) bool { return apierrors.IsConflict(err) }
 
-// announce sends one event when Ready moves, and one when a detail breaks or is mended. The first
-// success of a detail is no news: hundreds of new tenants would bury the events that matter.
-// Reconciling comes and goes with every pass and Stalled repeats Ready.
+// announce sends the events of a write: for each condition whose status or reason moved, if that is
+// news. Reconciling comes and goes with every pass and Stalled repeats Ready.
 func (w *Writer) announce(obj Object, before []metav1.Condition) {
-	wasReady := meta.IsStatusConditionTrue(before, v1alpha1.ConditionReady)
 	for _, c := range *obj.GetConditions() {
-		if c.Type == v1alpha1.ConditionReconciling || c.Type == v1alpha1.ConditionStalled || c.Status == metav1.ConditionUnknown {
-			continue
-		}
 		old := meta.FindStatusCondition(before, c.Type)
-		if old != nil && old.Status == c.Status && old.Reason == c.Reason {
+		if c.Type == v1alpha1.ConditionReconciling || c.Type == v1alpha1.ConditionStalled ||
+			old != nil && old.Status == c.Status && old.Reason == c.Reason {
 			continue
 		}
-		mended := old != nil && old.Status == metav1.ConditionFalse
-		if c.Status == metav1.ConditionTrue && c.Type != v1alpha1.ConditionReady && !mended {
-			continue
+		if kind := newsOf(obj, c, before); kind != "" {
+			w.Recorder.Eventf(obj, nil, kind, c.Reason, c.Type, "%s", clipTo(c.Type+": "+c.Message, maxNote))
 		}
-		w.Recorder.Eventf(obj, nil, eventType(obj, c, wasReady), c.Reason, c.Type, "%s", clipTo(c.Type+": "+c.Message, maxNote))
 	}
 }
 
-// eventType warns when only an edit helps or when something that worked no longer does. Waiting
-// for a database that is still being set up is no warning.
-func eventType(obj Object, c metav1.Condition, wasReady bool) string {
-	if c.Status == metav1.ConditionFalse && (wasReady || IsTrue(obj, v1alpha1.ConditionStalled)) {
+// newsOf returns the type of a transition's event, or "" where it is none: what a new object still
+// waits for, and the first success of a detail, would bury the events that matter under hundreds
+// of others. Warnings are for what only an edit ends, and for what worked and no longer does.
+func newsOf(obj Object, c metav1.Condition, before []metav1.Condition) string {
+	wasReady := meta.IsStatusConditionTrue(before, v1alpha1.ConditionReady)
+	wasStalled := meta.IsStatusConditionTrue(before, v1alpha1.ConditionStalled)
+	switch {
+	case c.Status == metav1.ConditionFalse && (wasReady || IsTrue(obj, v1alpha1.ConditionStalled)):
 		return corev1.EventTypeWarning
+	case c.Status == metav1.ConditionTrue && (c.Type == v1alpha1.ConditionReady || wasStalled):
+		return corev1.EventTypeNormal
 	}
-	return corev1.EventTypeNormal
+	return ""
 }
