@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -78,17 +79,16 @@ func CauseOf(err error) Cause {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return causeOfState(pg)
 	}
-	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	attempt, connecting := errors.AsType[*pgconn.ConnectError](err)
 	switch {
 	case errors.Is(err, pgconn.ErrReadOnlyConnection), errors.Is(err, pgconn.ErrStandbyConnection):
 		return ReadOnly
-	case isTLS(err):
+	case connecting && isRefusedByUs(err):
+		return AuthenticationFailed
+	case connecting && isTLS(err) && !allowsPlain(attempt.Config):
 		return TLSFailed
 	case errors.Is(err, context.Canceled):
 		return Canceled
-	case connecting && strings.Contains(err.Error(), "require_auth"),
-		connecting && strings.Contains(err.Error(), "SCRAM"):
-		return AuthenticationFailed
 	case connecting:
 		return Unreachable
 	case errors.Is(err, context.DeadlineExceeded):
@@ -117,6 +117,19 @@ func causeOfState(pg *pgconn.PgError) Cause {
 		return Conflict
 	}
 	return DatabaseError
+}
+
+// isRefusedByUs: the server wants the password in a way in which it is not given, or cannot prove
+// that it knows it.
+func isRefusedByUs(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "require_auth") || strings.Contains(text, "SCRAM") || strings.Contains(text, "channel binding")
+}
+
+// allowsPlain tells whether one of the attempts was without encryption; then a failure to encrypt
+// is not why the connection did not come about.
+func allowsPlain(c *pgconn.Config) bool {
+	return c.TLSConfig == nil || slices.ContainsFunc(c.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil })
 }
 
 func isTLS(err error) bool {

@@ -129,7 +129,7 @@ func TestRenamedDatabaseKeepsItsRoles(t *testing.T) {
 	db.Close()
 	renamed := cfg.Database() + "_new"
 	exec(t, admin(t, "postgres"), "ALTER DATABASE "+cfg.Database()+" RENAME TO "+renamed)
-	after := open(t, must(postgres.ParseDSN(strings.Replace(cfg.URI(), "/"+cfg.Database()+"?", "/"+renamed+"?", 1)))(t))
+	after := open(t, inDatabase(t, cfg, renamed))
 	must(after.Bootstrap(t.Context(), "marker", "shared"))(t)
 	must(after.Provision(t.Context(), tn))(t)
 	o := observe(t, after, tn)

@@ -104,13 +104,16 @@ func splitHosts(authority string) (hosts, ports string, err error) {
 		}
 		hs, ps = append(hs, host), append(ps, port)
 	}
-	return strings.Join(hs, ","), strings.Join(ps, ","), nil
+	if ports = strings.Join(ps, ","); strings.Trim(ports, ",") == "" {
+		ports = ""
+	}
+	return strings.Join(hs, ","), ports, nil
 }
 
 func withoutEmpty(pairs []pair) []pair {
 	kept := pairs[:0]
 	for _, p := range pairs {
-		if p.value != "" && p.value != "," {
+		if p.value != "" {
 			kept = append(kept, p)
 		}
 	}

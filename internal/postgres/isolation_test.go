@@ -60,7 +60,7 @@ func TestTenantsDoNotReachEachOther(t *testing.T) {
 		}
 	}
 	other2 := newDatabase(t)
-	if err := tryExec(t, must(postgres.ParseDSN(strings.Replace(login.URI(), "/"+database+"?", "/"+other2.Database()+"?", 1)))(t)); err == nil {
+	if err := tryExec(t, inDatabase(t, login, other2.Database())); err == nil {
 		t.Error("the login may connect to another operator's database")
 	}
 }

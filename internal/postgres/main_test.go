@@ -115,8 +115,14 @@ func asOwner(t *testing.T, db *postgres.DB, tn postgres.Tenant, sql ...string) {
 
 func admin(t *testing.T, database string) postgres.Config {
 	t.Helper()
-	dsn := strings.Replace(server.AdminDSN(), "/postgres?", "/"+database+"?", 1)
-	return must(postgres.ParseDSN(dsn))(t)
+	return inDatabase(t, must(postgres.ParseDSN(server.AdminDSN()))(t), database)
+}
+
+// inDatabase is the same login in another database.
+func inDatabase(t *testing.T, cfg postgres.Config, name string) postgres.Config {
+	t.Helper()
+	at := fmt.Sprintf(":%d/", cfg.Port())
+	return must(postgres.ParseDSN(strings.Replace(cfg.URI(), at+cfg.Database()+"?", at+name+"?", 1)))(t)
 }
 
 func exec(t *testing.T, cfg postgres.Config, sql ...string) {

@@ -202,7 +202,7 @@ func TestBootstrapRefusesACopy(t *testing.T) {
 	original := db.Config().Database()
 	db.Close()
 	exec(t, admin(t, "postgres"), "CREATE DATABASE "+original+"_copy TEMPLATE "+original+" OWNER "+quote(db.Config().User()))
-	copied := open(t, must(postgres.ParseDSN(strings.Replace(db.Config().URI(), "/"+original+"?", "/"+original+"_copy?", 1)))(t))
+	copied := open(t, inDatabase(t, db.Config(), original+"_copy"))
 	r := must(copied.Preflight(t.Context()))(t)
 	if !r.Moved || r.Marker != "marker" {
 		t.Errorf("report = %+v", r)
