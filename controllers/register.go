@@ -51,6 +51,8 @@ func Register(mgr ctrl.Manager, o Options) error {
 	}
 	live := mgr.GetAPIReader()
 	status := &conditions.Writer{Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("tenantry")}
+	// A claim's news is its Tenant's.
+	silent := &conditions.Writer{Client: mgr.GetClient()}
 	pools := databases.New(live, postgres.PoolOptions{MaxConns: int32(min(max(o.DatabaseConnections, 0), maxConnections))}) //nolint:gosec // bounded
 	loader := sources.NewLoader(mgr.GetClient(), live)
 	tenants := &tenant.Reconciler{
@@ -61,7 +63,7 @@ func Register(mgr ctrl.Manager, o Options) error {
 		(&tenantclass.Reconciler{Client: mgr.GetClient(), Status: status}).Register(mgr),
 		(&tenantdatabase.Reconciler{Client: mgr.GetClient(), Status: status, Pools: pools, Sources: loader}).Register(mgr),
 		(&migrationset.Reconciler{Client: mgr.GetClient(), Status: status, Pools: pools, Sources: loader}).Register(mgr),
-		(&domainclaim.Reconciler{Client: mgr.GetClient(), Live: live, Status: status}).Register(mgr),
+		(&domainclaim.Reconciler{Client: mgr.GetClient(), Live: live, Status: silent}).Register(mgr),
 	} {
 		if err != nil {
 			return err

@@ -10,6 +10,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -103,7 +105,16 @@ func (r *Reconciler) routes(ctx context.Context, claim *v1alpha1.DomainClaim) (i
 		if err != nil {
 			return 0, fmt.Errorf("list routes: %w", err)
 		}
-		left += meta.LenList(list)
+		err = meta.EachListItem(list, func(o runtime.Object) error {
+			// A label alone, which anybody in that namespace may set, holds no claim.
+			if owner := metav1.GetControllerOf(o.(client.Object)); owner != nil && string(owner.UID) == claim.Spec.Holder.UID {
+				left++
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
 	}
 	return left, nil
 }

@@ -34,6 +34,7 @@ func (r *Reconciler) claim(ctx context.Context, s *scope) (outcome, error) {
 			states = append(states, state)
 		}
 	}
+	s.claimed = true
 	s.tenant.Status.Domains = nilIfEmpty(states)
 	s.tenant.Status.PrimaryDomain = ""
 	if len(s.hosts) > 0 {

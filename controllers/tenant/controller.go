@@ -6,6 +6,7 @@ package tenant
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,6 +81,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	s := &scope{tenant: t, base: t.DeepCopy(), fresh: fresh, started: time.Now()}
 	stepErrs := r.runSteps(ctx, s)
+	if slices.ContainsFunc(stepErrs, conditions.IsConflict) {
+		// An object was read from a cache that is behind. That is no state to report.
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	}
 	result, err := conclude(t, stepErrs, s)
 	return r.Status.Finish(ctx, s.base, t, result, err, recheck)
 }

@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +50,31 @@ func (r *Reconciler) placed(ctx context.Context, s *scope) (*v1alpha1.TenantData
 		return nil, fault.NewWaiting(v1alpha1.ReasonDatabaseNotFound, recheck,
 			"TenantDatabase %s/%s, on which the tenant lives, does not exist; restore it", ref.Namespace, ref.Name)
 	}
-	return tdb, reachable(tdb)
+	if err := reachable(tdb); err != nil {
+		return nil, err
+	}
+	return r.confirm(ctx, s, tdb)
+}
+
+// confirm takes the status's word for a place only as far as the class and the database agree to
+// it: who may write a Tenant's status must not choose databases. A place that was agreed to once
+// stays, by the registry's word.
+func (r *Reconciler) confirm(ctx context.Context, s *scope, tdb *v1alpha1.TenantDatabase) (*v1alpha1.TenantDatabase, error) {
+	allowed, err := r.allows(ctx, tdb.Spec.AllowedNamespaces, tdb.Namespace, s.tenant.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	if allowed && slices.Contains(s.class.Spec.Databases, v1alpha1.NamespacedReference{Namespace: tdb.Namespace, Name: tdb.Name}) {
+		return tdb, nil
+	}
+	db, err := r.Pools.Get(ctx, tdb)
+	if err != nil {
+		return nil, err
+	}
+	if _, found, err := db.FindTenant(ctx, string(s.tenant.UID)); err != nil || found {
+		return tdb, err
+	}
+	return nil, nil
 }
 
 // find asks the registries of the class's databases for the tenant: a pass may have ended between

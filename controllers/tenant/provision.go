@@ -33,7 +33,6 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) (outcome, error) {
 		}
 	}
 	s.tenant.Status.Schema = s.wanted.Schema
-	r.Placement.Release(s.tenant.UID)
 	return done(fmt.Sprintf("Schema %s belongs to role %s; login %s", s.wanted.Schema, s.observed.Roles.Owner, s.observed.Roles.App)), nil
 }
 
@@ -43,6 +42,11 @@ func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
 		if err = s.db.Adopt(ctx, s.wanted, from); err == nil {
 			_, err = s.db.Provision(ctx, s.wanted)
 		}
+	}
+	if fault.ReasonOf(err) == v1alpha1.ReasonDatabaseFull && !s.observed.Registered {
+		// Others took the room since it was counted; the next pass may find another database.
+		s.tenant.Status.Database = nil
+		r.Placement.Release(s.tenant.UID)
 	}
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func (r *Reconciler) applyHTTPRoutes(ctx context.Context, t *v1alpha1.Tenant, wa
 		is := known[w.Name]
 		delete(known, w.Name)
 		if is == nil {
-			err = r.createRoute(ctx, w)
+			err = r.createRoute(ctx, t, w)
 		} else if !equality.Semantic.DeepEqual(is.Spec, w.Spec) || !contains(is.Labels, w.Labels) {
 			is.Spec = w.Spec
 			is.Labels = overlay(is.Labels, w.Labels)
@@ -141,7 +141,7 @@ func (r *Reconciler) applyIngresses(ctx context.Context, t *v1alpha1.Tenant, wan
 		is := known[w.Name]
 		delete(known, w.Name)
 		if is == nil {
-			err = r.createRoute(ctx, w)
+			err = r.createRoute(ctx, t, w)
 		} else if !equality.Semantic.DeepEqual(is.Spec, w.Spec) || !contains(is.Labels, w.Labels) || !contains(is.Annotations, w.Annotations) {
 			is.Spec = w.Spec
 			is.Labels, is.Annotations = overlay(is.Labels, w.Labels), overlay(is.Annotations, w.Annotations)
@@ -163,16 +163,22 @@ func (r *Reconciler) applyIngresses(ctx context.Context, t *v1alpha1.Tenant, wan
 	return accepted, nil
 }
 
-// createRoute never takes over what somebody else made under the same name.
-func (r *Reconciler) createRoute(ctx context.Context, obj client.Object) error {
-	name := obj.GetName()
+// createRoute never takes over what somebody else made under the same name. Our own that the cache
+// does not know yet is found there by the next pass.
+func (r *Reconciler) createRoute(ctx context.Context, t *v1alpha1.Tenant, obj client.Object) error {
 	err := r.Create(ctx, obj)
 	if !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	// The cache may only be behind: then the next pass sees our own.
-	return fault.NewWaiting(v1alpha1.ReasonRouteNameTaken, 5*time.Second,
-		"A route named %q exists in namespace %q and is not this tenant's; delete or rename it", name, obj.GetNamespace())
+	is := obj.DeepCopyObject().(client.Object)
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(obj), is); err != nil {
+		return err
+	}
+	if metav1.IsControlledBy(is, t) {
+		return nil
+	}
+	return fault.NewWaiting(v1alpha1.ReasonRouteNameTaken, time.Minute,
+		"A route named %q exists in namespace %q and is not this tenant's; delete or rename it", obj.GetName(), obj.GetNamespace())
 }
 
 // contains says whether all of part is in whole.

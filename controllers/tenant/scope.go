@@ -21,6 +21,9 @@ type scope struct {
 
 	// class of the tenant. Set before the steps.
 	class *v1alpha1.TenantClass
+	// claimed says that every domain was looked at: only then may a host that is missing in hosts
+	// be taken off. Set by claim.
+	claimed bool
 	// hosts that the tenant holds, canonical, in the order of the spec. Set by claim.
 	hosts []string
 	// tdb is the tenant's database and db the pool on it. Set by place.

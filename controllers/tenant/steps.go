@@ -11,7 +11,7 @@ import (
 // steps is the life of a Tenant, in order. The order protects customers: a domain is published
 // only after the schema behind it was verified in the same pass.
 var steps = []step{
-	{v1alpha1.ConditionDomainsClaimed, (*Reconciler).claim, always},
+	{v1alpha1.ConditionDomainsClaimed, (*Reconciler).claim, whenClaimed},
 	{v1alpha1.ConditionDatabaseReady, (*Reconciler).place, never},
 	{v1alpha1.ConditionSchemaReady, (*Reconciler).provision, never},
 	{v1alpha1.ConditionCredentialsReady, (*Reconciler).credentials, never},
@@ -35,8 +35,9 @@ type outcome struct {
 
 func done(message string) outcome { return outcome{v1alpha1.ReasonSucceeded, message} }
 
-// always : a domain that another tenant holds keeps nobody from working on the others.
-func always(*scope) bool { return true }
+// whenClaimed : a domain that another tenant holds keeps nobody from working on the others; an API
+// server that did not answer for one must not take it off.
+func whenClaimed(s *scope) bool { return s.claimed }
 
 func never(*scope) bool { return false }
 

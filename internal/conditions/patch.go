@@ -19,7 +19,7 @@ import (
 // maxNote bounds the text of an event; the API refuses more than 1 KiB.
 const maxNote = 1000
 
-// Writer writes statuses and the events of their transitions.
+// Writer writes statuses and the events of their transitions; no events without a Recorder.
 type Writer struct {
 	Client   client.Client
 	Recorder events.EventRecorder
@@ -38,7 +38,9 @@ func (w *Writer) Patch(ctx context.Context, base, obj Object) error {
 	if err := w.Client.Status().Patch(ctx, obj, patch); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	w.announce(obj, before)
+	if w.Recorder != nil {
+		w.announce(obj, before)
+	}
 	return nil
 }
 
