@@ -68,10 +68,13 @@ func (r *runner) compose(steps Steps) *script {
 	s := &script{}
 	for i, step := range steps {
 		m := step.Migration
-		s.own(i, "BEGIN")
 		if i > 0 && steps[i-1].Migration.leaks() {
+			// In a transaction of its own, because the next one reads some settings as it begins.
+			s.own(i, "BEGIN")
 			s.own(i, cleanSession...)
+			s.own(i, "COMMIT")
 		}
+		s.own(i, "BEGIN")
 		s.own(i, r.target.settings("LOCAL")...)
 		if i < len(steps)-1 {
 			s.own(i, "SET LOCAL synchronous_commit = off")

@@ -121,15 +121,15 @@ func setting(s source, p piece, w []string) (class, string) {
 	return session, ""
 }
 
-// servers are the kinds of objects that belong to the whole server or database.
-var servers = map[string]string{
+// serverObjects are the kinds of objects that belong to the whole server or database.
+var serverObjects = map[string]string{
 	"role": "roles", "user": "roles", "group": "roles", "database": "databases", "tablespace": "tablespaces",
 	"system": "the server's settings", "subscription": "subscriptions", "owned": "objects by role",
 }
 
 func definition(w []string) (class, string) {
 	kind := second(w)
-	if what, ok := servers[kind]; ok && !(kind == "user" && len(w) > 2 && w[2] == "mapping") {
+	if what, ok := serverObjects[kind]; ok && !(kind == "user" && len(w) > 2 && w[2] == "mapping") {
 		return inTransaction, "migrations change one schema and may not touch " + what + "; do that outside of migrations"
 	}
 	switch {

@@ -79,6 +79,9 @@ func (s *script) run(ctx context.Context, conn *pgconn.PgConn) ([]*pgconn.Result
 	var rolledBack *failure
 	for reader.NextResult() {
 		result := s.read(reader.ResultReader(), len(results))
+		if result.Err != nil {
+			break // it failed behind its first answer, the description of its rows
+		}
 		if i := len(results); rolledBack == nil && i < len(s.segments) && s.segments[i].commits && result.CommandTag.String() != "COMMIT" {
 			rolledBack = &failure{segment: s.segments[i], done: i, err: errRolledBack}
 		}
