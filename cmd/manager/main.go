@@ -11,10 +11,12 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/tenantry/tenantry/controllers"
+	"github.com/tenantry/tenantry/internal/metrics"
 )
 
 type options struct {
@@ -64,6 +66,9 @@ func run(o options) error {
 		return err
 	}
 	if err := controllers.Register(mgr, controllers.Options{TenantWorkers: o.tenantWorkers, DatabaseConnections: o.maxConns}); err != nil {
+		return err
+	}
+	if err := ctrlmetrics.Registry.Register(&metrics.Collector{Reader: mgr.GetClient()}); err != nil {
 		return err
 	}
 	if err := mgr.AddHealthzCheck("healthz", healthz.Ping); err != nil {

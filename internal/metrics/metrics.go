@@ -1,0 +1,72 @@
+// Package metrics tells Prometheus how the objects of Tenantry are: how many of each kind are
+// Ready, and why the others are not. It counts in the cache at each scrape, so that a series
+// never outlives its objects. Series are by kind and reason, not by object: their number does not
+// grow with the fleet.
+package metrics
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+)
+
+// scrapeTimeout bounds the lists of one scrape; they come from memory.
+const scrapeTimeout = 5 * time.Second
+
+var objects = prometheus.NewDesc("tenantry_objects",
+	"Objects by kind and by status and reason of their condition Ready.", []string{"kind", "ready", "reason"}, nil)
+
+// Collector counts objects.
+type Collector struct {
+	// Reader lists the objects; it should be a cache.
+	Reader client.Reader
+}
+
+// Describe implements prometheus.Collector.
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) { ch <- objects }
+
+// Collect implements prometheus.Collector. A kind that cannot be listed has no series.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	for kind, list := range map[string]client.ObjectList{
+		"Tenant":         &v1alpha1.TenantList{},
+		"TenantClass":    &v1alpha1.TenantClassList{},
+		"TenantDatabase": &v1alpha1.TenantDatabaseList{},
+		"MigrationSet":   &v1alpha1.MigrationSetList{},
+		"DomainClaim":    &v1alpha1.DomainClaimList{},
+	} {
+		if err := c.Reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+			ch <- prometheus.NewInvalidMetric(objects, err)
+			continue
+		}
+		for state, n := range count(list) {
+			ch <- prometheus.MustNewConstMetric(objects, prometheus.GaugeValue, float64(n), kind, state.ready, state.reason)
+		}
+	}
+}
+
+type state struct{ ready, reason string }
+
+func count(list client.ObjectList) map[state]int {
+	counts := map[state]int{}
+	_ = meta.EachListItem(list, func(o runtime.Object) error { // the function returns no error
+		s := state{ready: string(metav1.ConditionUnknown), reason: v1alpha1.ReasonPending}
+		if obj, ok := o.(conditions.Object); ok {
+			if c := conditions.Get(obj, v1alpha1.ConditionReady); c != nil {
+				s = state{string(c.Status), c.Reason}
+			}
+		}
+		counts[s]++
+		return nil
+	})
+	return counts
+}
