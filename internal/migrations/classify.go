@@ -55,7 +55,7 @@ func classify(s source, p piece) (c class, refusal string) {
 		return inTransaction, "migrations cannot change owners by role; remove it"
 	case "copy":
 		if has(w, "stdin") || has(w, "stdout") {
-			return inTransaction, "COPY from or to the client has no client here; write INSERT ... VALUES instead"
+			return inTransaction, copyRefusal
 		}
 	case "do", "call":
 		return opaque, ""
@@ -72,6 +72,8 @@ func classify(s source, p piece) (c class, refusal string) {
 	}
 	return inTransaction, ""
 }
+
+const copyRefusal = "COPY from or to the client has no client here; write INSERT ... VALUES instead"
 
 func transactionControl(w []string) (class, string) {
 	switch {

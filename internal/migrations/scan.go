@@ -47,6 +47,19 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return e.message }
 
+// brief is the complaint without the rest of the file, which the lexer quotes behind "at or near".
+func (e *syntaxError) brief() string {
+	line, rest, cut := strings.Cut(e.message, "\n")
+	const most = 200
+	if len(line) > most {
+		line, cut = strings.ToValidUTF8(line[:most], ""), true
+	}
+	if cut && rest != "" || len(e.message) > most {
+		line += " ..."
+	}
+	return line
+}
+
 // scan runs PostgreSQL's own lexer. It needs valid UTF-8 without NUL bytes.
 func scan(text string) ([]token, error) {
 	var raw []byte

@@ -87,7 +87,9 @@ func (db *database) sessionState(t *testing.T, query string) string {
 }
 
 func TestLockedTable(t *testing.T) {
-	set := func(t *testing.T) *Set { return mustLoad(t, twelve(map[int]string{7: "INSERT INTO effects VALUES (7);\nALTER TABLE t3\n  ADD COLUMN extra int;\n"})) }
+	set := func(t *testing.T) *Set {
+		return mustLoad(t, twelve(map[int]string{7: "INSERT INTO effects VALUES (7);\nALTER TABLE t3\n  ADD COLUMN extra int;\n"}))
+	}
 	onServers(t, func(t *testing.T, db *database) {
 		target := db.tenant(t, "acme")
 		db.apply(t, target, set(t), "6")

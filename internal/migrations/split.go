@@ -3,6 +3,7 @@ package migrations
 import (
 	"encoding/json"
 	"errors"
+	"regexp"
 	"strings"
 
 	"github.com/tenantry/tenantry/internal/fault"
@@ -90,9 +91,11 @@ func check(s source, p piece) (unparsed string, err error) {
 	case tooDeep(p.tokens):
 		unparsed = "nested too deeply to be checked before it runs"
 	default:
-		tree, complaint := parse(sql)
-		if complaint != nil {
-			unparsed = complaint.Error()
+		tree, err := parse(sql)
+		if complaint, ok := errors.AsType[*syntaxError](err); ok {
+			unparsed = complaint.brief()
+		} else if err != nil {
+			unparsed = err.Error()
 		} else if p.inner && countStatements(tree) != 1 {
 			unparsed = "more than one statement"
 		}
@@ -156,11 +159,18 @@ func tooDeep(tokens []token) bool {
 
 // complain turns a syntaxError into a fault at its place.
 func (s source) complain(err error) error {
-	if complaint, ok := errors.AsType[*syntaxError](err); ok {
-		return s.invalid(complaint.offset, "%s", complaint.message)
+	complaint, ok := errors.AsType[*syntaxError](err)
+	if !ok {
+		return invalid(s.file, 0, "%v", err)
 	}
-	return invalid(s.file, 1, "%v", err)
+	// The data of a COPY is no SQL, and seldom gets past the lexer.
+	if at := copyData.FindStringIndex(s.text[:complaint.offset]); at != nil {
+		return s.invalid(at[0], "%s", copyRefusal)
+	}
+	return s.invalid(complaint.offset, "%s", complaint.brief())
 }
+
+var copyData = regexp.MustCompile(`(?im)^[ \t]*COPY[ \t][^;]*[ \t]FROM[ \t]+STDIN\b`)
 
 func lastWord(tokens []token) string {
 	if len(tokens) == 0 {
