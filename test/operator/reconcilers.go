@@ -1,0 +1,96 @@
+package operator
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/controllers"
+	"github.com/tenantry/tenantry/controllers/domainclaim"
+	"github.com/tenantry/tenantry/controllers/migrationset"
+	"github.com/tenantry/tenantry/controllers/tenant"
+	"github.com/tenantry/tenantry/controllers/tenantclass"
+	"github.com/tenantry/tenantry/controllers/tenantdatabase"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/databases"
+	"github.com/tenantry/tenantry/internal/postgres"
+	"github.com/tenantry/tenantry/internal/sources"
+)
+
+// Reconcilers are the controllers of one operator without a manager: a new value has forgotten all
+// that an operator forgets when it is restarted.
+type Reconcilers struct {
+	Tenant         *tenant.Reconciler
+	TenantClass    *tenantclass.Reconciler
+	TenantDatabase *tenantdatabase.Reconciler
+	MigrationSet   *migrationset.Reconciler
+	DomainClaim    *domainclaim.Reconciler
+}
+
+// Reconcilers returns controllers whose connections end with the test.
+func (s *Servers) Reconcilers(t testing.TB) *Reconcilers {
+	t.Helper()
+	c, err := client.New(s.Operator, client.Options{Scheme: controllers.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := &conditions.Writer{Client: c, Recorder: s.recorder(t)}
+	pools := databases.New(c, postgres.PoolOptions{MaxConns: 4})
+	t.Cleanup(pools.Close)
+	loader := sources.NewLoader(c, c)
+	return &Reconcilers{
+		Tenant: &tenant.Reconciler{
+			Client: c, Live: c, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader,
+		},
+		TenantClass:    &tenantclass.Reconciler{Client: c, Status: status},
+		TenantDatabase: &tenantdatabase.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
+		MigrationSet:   &migrationset.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
+		DomainClaim:    &domainclaim.Reconciler{Client: c, Live: c, Status: &conditions.Writer{Client: c}},
+	}
+}
+
+// recorder writes events as a manager's does.
+func (s *Servers) recorder(t testing.TB) events.EventRecorder {
+	t.Helper()
+	clients, err := kubernetes.NewForConfig(s.Operator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: clients.EventsV1()})
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := broadcaster.StartRecordingToSinkWithContext(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		broadcaster.Shutdown()
+	})
+	return broadcaster.NewRecorder(controllers.Scheme(), "tenantry")
+}
+
+// Reconcile runs one pass over an object, by the controller of its kind.
+func (r *Reconcilers) Reconcile(ctx context.Context, o client.Object) (ctrl.Result, error) {
+	var by reconcile.Reconciler
+	switch o.(type) {
+	case *v1alpha1.Tenant:
+		by = r.Tenant
+	case *v1alpha1.TenantClass:
+		by = r.TenantClass
+	case *v1alpha1.TenantDatabase:
+		by = r.TenantDatabase
+	case *v1alpha1.MigrationSet:
+		by = r.MigrationSet
+	case *v1alpha1.DomainClaim:
+		by = r.DomainClaim
+	default:
+		return ctrl.Result{}, fmt.Errorf("nobody reconciles a %T", o)
+	}
+	return by.Reconcile(ctx, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(o)})
+}

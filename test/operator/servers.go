@@ -1,0 +1,157 @@
+package operator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/tenantry/tenantry/controllers"
+	"github.com/tenantry/tenantry/test/platform"
+)
+
+// startWithin bounds the start of the servers, building their programs at first use included.
+const startWithin = 15 * time.Minute
+
+// Servers are what all tests of one binary share.
+type Servers struct {
+	Plane    *platform.ControlPlane
+	Postgres *platform.Postgres
+	// Admin is a cluster administrator's client; it reads from the API server itself.
+	Admin client.WithWatch
+	// Operator logs in as the operator's service account.
+	Operator *rest.Config
+}
+
+// Start starts a control plane with controller manager and audit log, installs the CRDs, Gateway
+// API, the operator's roles and the admission policies, and starts a PostgreSQL server that logs
+// every log-in and every statement that writes. Its settings suit tests: autovacuum is off, so that
+// whoever counts writes counts the operator's. More settings can be given.
+func Start(ctx context.Context, settings ...platform.PostgresOption) (*Servers, error) {
+	s := &Servers{}
+	if err := s.start(ctx, settings); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+func (s *Servers) start(ctx context.Context, settings []platform.PostgresOption) (err error) {
+	if s.Postgres, err = StartPostgres(ctx, settings...); err != nil {
+		return err
+	}
+	if s.Plane, err = platform.StartControlPlane(ctx, platform.WithControllerManager(), platform.WithAuditLog()); err != nil {
+		return err
+	}
+	if s.Admin, err = client.NewWithWatch(s.Plane.Config, client.Options{Scheme: controllers.Scheme()}); err != nil {
+		return err
+	}
+	if err := s.Plane.InstallGatewayAPI(ctx); err != nil {
+		return err
+	}
+	return s.install(ctx)
+}
+
+// StartPostgres starts a server with the settings of Start, for tests that need one of their own.
+func StartPostgres(ctx context.Context, settings ...platform.PostgresOption) (*platform.Postgres, error) {
+	return platform.StartPostgres(ctx, append([]platform.PostgresOption{
+		platform.PostgresSetting("fsync", "off"), platform.PostgresSetting("autovacuum", "off"),
+		platform.PostgresSetting("max_connections", "500"),
+		platform.PostgresSetting("log_connections", "on"), platform.PostgresSetting("log_statement", "mod"),
+	}, settings...)...)
+}
+
+// Stop ends the servers.
+func (s *Servers) Stop() error {
+	var errs []error
+	if s.Plane != nil {
+		errs = append(errs, s.Plane.Stop())
+	}
+	if s.Postgres != nil {
+		errs = append(errs, s.Postgres.Stop())
+	}
+	return errors.Join(errs...)
+}
+
+// install installs what config/default and config/policy do, and logs in as the operator. Its
+// Deployment stays without Pods that run: there is no kubelet.
+func (s *Servers) install(ctx context.Context) error {
+	root, err := platform.RepoRoot()
+	if err != nil {
+		return err
+	}
+	for _, folder := range []string{"config/default", "config/policy"} {
+		text, err := s.Plane.Kubectl(ctx, "kustomize", filepath.Join(root, folder))
+		if err != nil {
+			return err
+		}
+		if err := s.Plane.ApplyYAML(ctx, []byte(text)); err != nil {
+			return err
+		}
+	}
+	s.Operator, err = s.Plane.ServiceAccount(ctx, operatorNamespace, operatorAccount)
+	return err
+}
+
+// The operator's service account, as config/default names it.
+const (
+	operatorNamespace = "tenantry-system"
+	operatorAccount   = "tenantry-controller-manager"
+)
+
+// OperatorUser is the operator's name in the audit log.
+const OperatorUser = "system:serviceaccount:" + operatorNamespace + ":" + operatorAccount
+
+// logTo names a file for the controllers' logs, for a look at a test that failed.
+const logTo = "TENANTRY_TEST_LOG"
+
+// Main is the body of a TestMain: it starts the servers into *s, calls before, runs the tests and
+// stops the servers.
+func Main(m *testing.M, s **Servers, before ...func() error) int {
+	if err := setLogger(); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "log:", err)
+		return 1
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
+	defer cancel()
+	servers, err := Start(ctx)
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "start:", err)
+		return 1
+	}
+	defer func() {
+		if err := servers.Stop(); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, "stop:", err)
+		}
+	}()
+	*s = servers
+	for _, f := range before {
+		if err := f(); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, "start:", err)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+func setLogger() error {
+	path := os.Getenv(logTo)
+	if path == "" {
+		ctrl.SetLogger(logr.Discard())
+		return nil
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(zap.New(zap.UseDevMode(true), zap.WriteTo(file)))
+	return nil
+}

@@ -1,0 +1,70 @@
+package operator
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Exec runs SQL on a connection of its own, as whoever the URL names.
+func Exec(t testing.TB, dsn, sql string, args ...any) {
+	t.Helper()
+	conn := open(t, dsn)
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// Query returns the one value of a query.
+func Query[V any](t testing.TB, dsn, sql string, args ...any) V {
+	t.Helper()
+	conn := open(t, dsn)
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	var value V
+	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&value); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return value
+}
+
+func open(t testing.TB, dsn string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// LogsIn tells whether a connection URL can be used.
+func LogsIn(t testing.TB, dsn string) error {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		return err
+	}
+	return conn.Close(t.Context())
+}
+
+// Columns returns the columns of a table, in order; none if there is no table.
+func Columns(t testing.TB, dsn, schema, table string) []string {
+	t.Helper()
+	return Query[[]string](t, dsn, `SELECT coalesce(array_agg(attname::text ORDER BY attnum), '{}') FROM pg_attribute a
+		JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2 AND attnum > 0 AND NOT attisdropped`, schema, table)
+}
+
+// Roles returns the roles of the server whose names hold a text.
+func Roles(t testing.TB, dsn, part string) []string {
+	t.Helper()
+	return Query[[]string](t, dsn, `SELECT coalesce(array_agg(rolname::text ORDER BY 1), '{}') FROM pg_roles WHERE position($1 in rolname) > 0`, part)
+}
+
+// Schemas returns the schemas of the database besides PostgreSQL's own and the registry.
+func Schemas(t testing.TB, dsn string) []string {
+	t.Helper()
+	return Query[[]string](t, dsn, `SELECT coalesce(array_agg(nspname::text ORDER BY 1), '{}') FROM pg_namespace
+		WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'public', 'tenantry')`)
+}
