@@ -19,7 +19,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 )
 
@@ -68,7 +70,7 @@ func (c *ControlPlane) ApplyYAML(ctx context.Context, text []byte) error {
 
 // ApplyObjects applies objects; see Apply. They are changed into what the API server answers.
 func (c *ControlPlane) ApplyObjects(ctx context.Context, objects ...*unstructured.Unstructured) error {
-	admin, err := client.New(c.Config, client.Options{Scheme: runtime.NewScheme()})
+	admin, err := c.client()
 	if err != nil {
 		return err
 	}
@@ -89,6 +91,14 @@ func (c *ControlPlane) ApplyObjects(ctx context.Context, objects ...*unstructure
 	return nil
 }
 
+// client returns a client for objects of any kind that logs nothing: whether and where to log is for
+// the program that uses this package to say.
+func (c *ControlPlane) client() (client.Client, error) {
+	config := rest.CopyConfig(c.Config)
+	config.WarningHandlerWithContext = rest.NoWarnings{}
+	return client.New(config, client.Options{Scheme: runtime.NewScheme(), Log: log.Log.WithSink(log.NullLogSink{})})
+}
+
 func apply(ctx context.Context, admin client.Client, object *unstructured.Unstructured) error {
 	namespaced, err := admin.IsObjectNamespaced(object)
 	if err != nil {
@@ -103,7 +113,7 @@ func apply(ctx context.Context, admin client.Client, object *unstructured.Unstru
 // WaitForCondition waits until the object's status has the condition with status True. The error
 // of a wait that was too short tells the last status. The object is changed into what was read.
 func (c *ControlPlane) WaitForCondition(ctx context.Context, limit time.Duration, object *unstructured.Unstructured, condition string) error {
-	admin, err := client.New(c.Config, client.Options{Scheme: runtime.NewScheme()})
+	admin, err := c.client()
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ var withoutNodes = []string{
 func (c *ControlPlane) server(name string, args ...string) command {
 	return command{
 		name: name, path: c.tools[name], args: args, env: append(cleanEnvironment(), "HOME="+c.Folder), dir: c.Folder,
-		detached: c.config.detached != "", death: syscall.SIGKILL, ending: endings[""],
+		detached: c.config.detached != "", death: syscall.SIGKILL, ending: endingOf(name),
 	}
 }
 

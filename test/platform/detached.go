@@ -13,7 +13,9 @@ import (
 var endings = map[string][]ending{
 	// A fast shutdown writes a checkpoint; an immediate one ends backends that hang.
 	"postgres": {{syscall.SIGINT, 20 * time.Second}, {syscall.SIGQUIT, 5 * time.Second}},
-	"":         {{syscall.SIGTERM, 20 * time.Second}},
+	// It would wait for open watches for a minute; etcd has the data.
+	"kube-apiserver": {{syscall.SIGTERM, 2 * time.Second}},
+	"":               {{syscall.SIGTERM, 20 * time.Second}},
 }
 
 func endingOf(name string) []ending {

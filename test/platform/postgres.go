@@ -260,19 +260,27 @@ func (p *Postgres) DSN(user, password, database string) string {
 	return dsn.String()
 }
 
-// Halt ends the server and keeps its data, as an outage does. Halting twice is no error.
-func (p *Postgres) Halt() error {
+// Halt ends the server and keeps its data, as maintenance does. Halting twice is no error.
+func (p *Postgres) Halt() error { return p.end(endings["postgres"]) }
+
+// Crash ends every backend at once, without a checkpoint: Resume then recovers from the log.
+func (p *Postgres) Crash() error { return p.end([]ending{{syscall.SIGQUIT, 10 * time.Second}}) }
+
+func (p *Postgres) end(how []ending) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.proc == nil {
 		return nil
 	}
-	err := p.proc.stop()
+	p.proc.ending = how
+	if err := p.proc.stop(); err != nil {
+		return err
+	}
 	p.proc = nil
-	return err
+	return nil
 }
 
-// Resume ends an outage: it starts a halted server again, on the same port.
+// Resume starts a halted or crashed server again, on the same port.
 func (p *Postgres) Resume(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -284,13 +292,8 @@ func (p *Postgres) Resume(ctx context.Context) error {
 
 // Stop ends the server and removes all it left: data, log and record. Stopping twice is no error.
 func (p *Postgres) Stop() error {
-	p.mu.Lock()
-	if p.proc != nil {
-		// Data that goes away needs no last checkpoint, which takes long after much writing.
-		p.proc.ending = []ending{{syscall.SIGQUIT, 10 * time.Second}}
-	}
-	p.mu.Unlock()
-	if err := p.Halt(); err != nil {
+	// Data that goes away needs no last checkpoint, which takes long after much writing.
+	if err := p.Crash(); err != nil {
 		return err
 	}
 	return errors.Join(os.RemoveAll(p.record.Folder), removeRecord(p.config.detached, "postgres"))

@@ -151,18 +151,25 @@ func TestPostgresStartsTwiceAndLeavesNothing(t *testing.T) {
 
 func TestPostgresKeepsDataOverAnOutage(t *testing.T) {
 	p := startPostgres(t)
-	execute(t, p.AdminDSN(), "CREATE TABLE kept AS SELECT 42 AS answer")
-	if err := p.Halt(); err != nil {
-		t.Fatal(err)
+	execute(t, p.AdminDSN(), "CREATE TABLE kept (outage text)")
+	for name, end := range map[string]func() error{"maintenance": p.Halt, "crash": p.Crash} {
+		execute(t, p.AdminDSN(), "INSERT INTO kept VALUES ('"+name+"')")
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pgx.Connect(t.Context(), p.AdminDSN()); err == nil {
+			t.Fatalf("%s: the server answers", name)
+		}
+		if err := p.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := pgx.Connect(t.Context(), p.AdminDSN()); err == nil {
-		t.Fatal("a halted server answers")
+	if got := query(t, p.AdminDSN(), "SELECT string_agg(outage, ' ' ORDER BY outage) FROM kept"); got != "crash maintenance" {
+		t.Errorf("rows = %q", got)
 	}
-	if err := p.Resume(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got := query(t, p.AdminDSN(), "SELECT answer FROM kept"); got != "42" {
-		t.Errorf("answer = %s", got)
+	log := readTail(p.LogPath, 1000)
+	if strings.Count(log, "automatic recovery in progress") != 1 {
+		t.Errorf("one of two outages is a crash, the log says:\n%s", log)
 	}
 }
 
