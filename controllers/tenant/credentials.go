@@ -199,7 +199,10 @@ func loginKey(s *scope) string {
 	return fmt.Sprint(s.db.Config(), s.tdb.Spec.Endpoint, s.wanted.Schema, s.wanted.SharedSchema, s.observed.Roles.App, s.db.Config().CA())
 }
 
-func secretName(t *v1alpha1.Tenant) string { return t.Name + "-db" }
+// secretSuffix follows the Tenant's name in the name of its Secret.
+const secretSuffix = "-db"
+
+func secretName(t *v1alpha1.Tenant) string { return t.Name + secretSuffix }
 
 // usable refuses what nobody should have written into a Secret by hand.
 func usable(password string) bool {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -107,7 +106,7 @@ func (r *Reconciler) find(ctx context.Context, s *scope) (*v1alpha1.TenantDataba
 
 // choose places a new tenant.
 func (r *Reconciler) choose(ctx context.Context, s *scope) (*v1alpha1.TenantDatabase, error) {
-	var why []string
+	var why []*fault.Fault
 	var candidates []databases.Candidate
 	var byIndex []*v1alpha1.TenantDatabase
 	for _, ref := range s.class.Spec.Databases {
@@ -117,7 +116,7 @@ func (r *Reconciler) choose(ctx context.Context, s *scope) (*v1alpha1.TenantData
 		}
 		if no, err := r.unfit(ctx, s, ref, tdb); err != nil {
 			return nil, err
-		} else if no != "" {
+		} else if no != nil {
 			why = append(why, no)
 			continue
 		}
@@ -129,7 +128,7 @@ func (r *Reconciler) choose(ctx context.Context, s *scope) (*v1alpha1.TenantData
 		byIndex = append(byIndex, tdb)
 	}
 	if len(candidates) == 0 {
-		return nil, fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute, "No database of class %q can take the tenant: %s", s.class.Name, strings.Join(why, "; "))
+		return nil, noneFits(s.class.Name, why)
 	}
 	uid, ok := r.Placement.Choose(s.tenant.UID, candidates)
 	if !ok {
@@ -144,22 +143,34 @@ func (r *Reconciler) choose(ctx context.Context, s *scope) (*v1alpha1.TenantData
 	return nil, fmt.Errorf("placement chose an unknown database %s", uid)
 }
 
-// unfit says why a database can take no new tenant, or "".
-func (r *Reconciler) unfit(ctx context.Context, s *scope, ref v1alpha1.NamespacedReference, tdb *v1alpha1.TenantDatabase) (string, error) {
+// unfit says why a database can take no new tenant, or nil.
+func (r *Reconciler) unfit(ctx context.Context, s *scope, ref v1alpha1.NamespacedReference, tdb *v1alpha1.TenantDatabase) (*fault.Fault, error) {
 	name := ref.Namespace + "/" + ref.Name
 	switch {
 	case tdb == nil:
-		return name + " does not exist", nil
+		return fault.NewWaiting(v1alpha1.ReasonDatabaseNotFound, time.Minute, "%s does not exist", name), nil
 	case !tdb.DeletionTimestamp.IsZero():
-		return name + " is being deleted", nil
+		return fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute, "%s is being deleted", name), nil
 	case !conditions.IsTrue(tdb, v1alpha1.ConditionReady):
-		return name + " is not Ready" + because(tdb), nil
+		return fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute, "%s is not Ready%s", name, because(tdb)), nil
 	}
 	allowed, err := r.allows(ctx, tdb.Spec.AllowedNamespaces, tdb.Namespace, s.tenant.Namespace)
 	if err == nil && !allowed {
-		return fmt.Sprintf("%s does not allow namespace %q (spec.allowedNamespaces)", name, s.tenant.Namespace), nil
+		return fault.NewInvalid(v1alpha1.ReasonNamespaceNotAllowed, "%s does not allow namespace %q (spec.allowedNamespaces)", name, s.tenant.Namespace), nil
 	}
-	return "", err
+	return nil, err
+}
+
+// noneFits makes one fault of all databases' reasons. A reason that they share is the tenant's too.
+func noneFits(class string, why []*fault.Fault) *fault.Fault {
+	all := *merge(why)
+	for _, f := range why {
+		if f.Reason != all.Reason {
+			all.Kind, all.Reason, all.After = fault.Waiting, v1alpha1.ReasonDatabaseNotReady, time.Minute
+		}
+	}
+	all.Message = fmt.Sprintf("No database of class %q can take the tenant: %s", class, all.Message)
+	return &all
 }
 
 // reachable spares the server the log-ins of a thousand tenants while it is known to be away.

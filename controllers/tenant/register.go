@@ -35,11 +35,12 @@ func (r *Reconciler) Register(mgr ctrl.Manager, workers int) error {
 		Named("tenant").
 		For(&v1alpha1.Tenant{}, changed).
 		Owns(&corev1.Secret{}, builder.OnlyMetadata, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ofForeignSecret), builder.WithPredicates(ended)).
 		Owns(&networkingv1.Ingress{}).
 		Watches(&v1alpha1.TenantClass{}, handler.EnqueueRequestsFromMapFunc(r.ofClass), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.TenantDatabase{}, handler.EnqueueRequestsFromMapFunc(r.ofDatabase), builder.WithPredicates(verdictChanged)).
 		Watches(&v1alpha1.MigrationSet{}, handler.EnqueueRequestsFromMapFunc(r.ofMigrationSet), builder.WithPredicates(verdictChanged)).
-		Watches(&v1alpha1.DomainClaim{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(released)).
+		Watches(&v1alpha1.DomainClaim{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(ended)).
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesMetadata(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.ofService), builder.WithPredicates(cameOrWent)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).

@@ -2,7 +2,9 @@ package tenant
 
 import (
 	"context"
+	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -79,8 +81,8 @@ func verdict(o client.Object) string {
 	return text
 }
 
-// released lets only the end of a claim through: then the losers may have the host.
-var released = predicate.Funcs{
+// ended lets only the end of an object through: then others may have its host or its name.
+var ended = predicate.Funcs{
 	CreateFunc:  func(event.CreateEvent) bool { return false },
 	UpdateFunc:  func(event.UpdateEvent) bool { return false },
 	GenericFunc: func(event.GenericEvent) bool { return false },
@@ -125,6 +127,16 @@ func (r *Reconciler) ofClaim(ctx context.Context, o client.Object) []reconcile.R
 		return nil
 	}
 	return r.tenants(ctx, client.MatchingFields{byHost: claim.Spec.Host})
+}
+
+// ofForeignSecret finds the Tenant that waits for a Secret's name: somebody else's Secret has no
+// owner that would tell.
+func ofForeignSecret(_ context.Context, o client.Object) []reconcile.Request {
+	name, ok := strings.CutSuffix(o.GetName(), secretSuffix)
+	if !ok || metav1.GetControllerOf(o) != nil {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}
 }
 
 func (r *Reconciler) ofNamespace(ctx context.Context, o client.Object) []reconcile.Request {
