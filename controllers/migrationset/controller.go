@@ -52,7 +52,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if countErr := r.count(ctx, ms); countErr != nil {
 		return ctrl.Result{}, countErr
 	}
-	result, err := conditions.Conclude(ms, err, summary(ms))
+	result, err := conditions.Conclude(ms, err, summary(ms, set))
 	return r.Status.Finish(ctx, base, ms, result, err, recheck)
 }
 
@@ -76,6 +76,19 @@ func publish(ms *v1alpha1.MigrationSet, set *migrations.Set) {
 	ms.Status.Migrations = int32(min(len(set.Migrations), migrations.MaxFiles)) //nolint:gosec // bounded by min
 }
 
-func summary(ms *v1alpha1.MigrationSet) string {
-	return fmt.Sprintf("%d migrations (%s) up to version %s", ms.Status.Migrations, ms.Status.Format, ms.Status.Version)
+// summary also warns of what PostgreSQL's parser did not understand: the server may be newer than the
+// parser and know it, or the first tenant's migration will fail there.
+func summary(ms *v1alpha1.MigrationSet, set *migrations.Set) string {
+	text := fmt.Sprintf("%d migrations (%s) up to version %s", ms.Status.Migrations, ms.Status.Format, ms.Status.Version)
+	if set == nil {
+		return text
+	}
+	for i := range set.Migrations {
+		for _, st := range set.Migrations[i].Statements {
+			if st.Unparsed != "" {
+				return text + fmt.Sprintf(", but the parser did not understand %s line %d and left it to the server: %s", set.Migrations[i].File, st.Line, st.Unparsed)
+			}
+		}
+	}
+	return text
 }

@@ -162,12 +162,15 @@ func targetVersion(t *v1alpha1.Tenant, ms *v1alpha1.MigrationSet, set *migration
 	if pin == nil || pin.TargetVersion == "" {
 		return set.Latest(), nil
 	}
-	m, ok := set.At(migrations.Version(strings.ReplaceAll(pin.TargetVersion, "_", ".")))
-	if !ok {
-		return "", fault.NewInvalid(v1alpha1.ReasonUnknownVersion,
-			"spec.migrations.targetVersion: MigrationSet %q has no version %s; its newest is %s", ms.Name, pin.TargetVersion, set.Latest())
+	// People write a version as the file name has it: 0007 and 1_2 are 7 and 1.2.
+	wanted := migrations.Version(strings.ReplaceAll(pin.TargetVersion, "_", "."))
+	for i := range set.Migrations {
+		if m := &set.Migrations[i]; !m.Repeatable && m.Version.Compare(wanted) == 0 {
+			return m.Version, nil
+		}
 	}
-	return m.Version, nil
+	return "", fault.NewInvalid(v1alpha1.ReasonUnknownVersion,
+		"spec.migrations.targetVersion: MigrationSet %q has no version %s; its newest is %s", ms.Name, pin.TargetVersion, set.Latest())
 }
 
 // progress tells watchers before work that may take long. A new tenant's first pass is short
