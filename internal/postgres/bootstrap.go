@@ -32,7 +32,15 @@ type base struct {
 	GroupConnects  bool   `json:"groupConnects"`
 	PublicConnects bool   `json:"publicConnects"`
 	PublicCreates  bool   `json:"publicCreates"`
-	identity       *identity
+	// Keepers that are missing, lack CREATEROLE, that the operator may not act as, and that may not
+	// give the group role to tenants.
+	NoKeepers    []string `json:"noKeepers"`
+	WeakKeepers  []string `json:"weakKeepers"`
+	IdleKeepers  []string `json:"idleKeepers"`
+	GroupKeepers []string `json:"groupKeepers"`
+	VersionNum   int      `json:"versionNum"`
+
+	identity *identity
 }
 
 type identity struct {
@@ -44,10 +52,21 @@ type identity struct {
 
 // In the expression for publicCreates, a schema public that belongs to somebody else is left out:
 // the operator could not change its rights.
-const baseSQL = `SELECT pg_catalog.jsonb_build_object(
+const baseSQL = `WITH k AS (
+	SELECT name, r.oid, r.rolcreaterole, to_jsonb(m) AS own, EXISTS (
+		SELECT FROM pg_auth_members a JOIN pg_roles g ON g.oid = a.roleid AND g.rolname = $1 WHERE a.member = r.oid AND a.admin_option) AS gives
+	FROM unnest($2::text[]) name LEFT JOIN pg_roles r ON r.rolname = name
+		LEFT JOIN LATERAL (SELECT * FROM pg_auth_members m WHERE m.roleid = r.oid AND pg_get_userbyid(m.member) = current_user
+			ORDER BY to_jsonb(m) ->> 'set_option' DESC LIMIT 1) m ON true)
+SELECT pg_catalog.jsonb_build_object(
 	'login', current_user, 'database', d.datname, 'databaseOID', d.oid::bigint,
 	'systemID', (SELECT system_identifier::text FROM pg_control_system()),
 	'hasRegistry', EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'tenantry' AND c.relname = 'identity'),
+	'versionNum', current_setting('server_version_num')::int,
+	'noKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE oid IS NULL),
+	'weakKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE NOT rolcreaterole),
+	'idleKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE own IS NULL OR own ->> 'set_option' = 'false'),
+	'groupKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE NOT gives),
 	'hasGroup', EXISTS (SELECT FROM pg_roles WHERE rolname = $1),
 	'groupConnects', EXISTS (SELECT FROM aclexplode(d.datacl) x JOIN pg_roles r ON r.oid = x.grantee
 		WHERE r.rolname = $1 AND x.privilege_type = 'CONNECT'),
@@ -56,10 +75,15 @@ const baseSQL = `SELECT pg_catalog.jsonb_build_object(
 		WHERE n.nspname = 'public' AND x.grantee = 0 AND x.privilege_type = 'CREATE' AND pg_has_role(n.nspowner, 'USAGE')))
 FROM pg_database d WHERE d.datname = current_database()`
 
-const identitySQL = `SELECT to_jsonb(i) FROM tenantry.identity i`
+// After the database was renamed, its tenants still have the keepers of its old name, which must
+// give them the group role of the new one.
+const identitySQL = `SELECT to_jsonb(i), (SELECT jsonb_agg(DISTINCT t.keeper_role) FROM tenantry.tenant t JOIN pg_roles r ON r.rolname = t.keeper_role
+	WHERE t.keeper_role <> ALL ($2) AND NOT EXISTS (
+		SELECT FROM pg_auth_members a JOIN pg_roles g ON g.oid = a.roleid AND g.rolname = $1 WHERE a.member = r.oid AND a.admin_option))
+FROM tenantry.identity i`
 
 // Bootstrap makes what a database needs before its first tenant: the registry, the group role that
-// alone may connect, and, if shared is not "", the shared schema. It returns whether it changed
+// alone may connect, the keepers that make tenants' roles, and, if shared is not "", the shared schema. It returns whether it changed
 // anything; when all is there it writes nothing. The marker is the caller's own mark of this
 // database: a registry with another one, or one that was written on another server or database, is
 // refused with fault.Invalid (ReasonIdentityMismatch), because the roles that it names may be the
@@ -75,7 +99,7 @@ func (db *DB) Bootstrap(ctx context.Context, marker, shared string) (changed boo
 }
 
 func (db *DB) bootstrap(ctx context.Context, marker string) (changed bool, err error) {
-	b, err := readBase(ctx, db.pool, GroupRole(db.config.Database()))
+	b, err := readBase(ctx, db.pool, db.config.Database())
 	if err != nil {
 		return false, err
 	}
@@ -86,7 +110,7 @@ func (db *DB) bootstrap(ctx context.Context, marker string) (changed bool, err e
 		return false, nil
 	}
 	return true, db.inTx(ctx, func(tx pgx.Tx) error {
-		b, err := readBase(ctx, tx, GroupRole(db.config.Database()))
+		b, err := readBase(ctx, tx, db.config.Database())
 		if err != nil {
 			return err
 		}
@@ -107,15 +131,17 @@ type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-func readBase(ctx context.Context, q querier, group string) (*base, error) {
+func readBase(ctx context.Context, q querier, database string) (*base, error) {
 	var b base
-	if err := q.QueryRow(ctx, baseSQL, group).Scan(&b); err != nil {
+	if err := q.QueryRow(ctx, baseSQL, GroupRole(database), KeeperRoles(database)).Scan(&b); err != nil {
 		return nil, err
 	}
 	if !b.HasRegistry {
 		return &b, nil
 	}
-	err := q.QueryRow(ctx, identitySQL).Scan(&b.identity)
+	var old []string
+	err := q.QueryRow(ctx, identitySQL, GroupRole(database), KeeperRoles(database)).Scan(&b.identity, &old)
+	b.GroupKeepers = append(b.GroupKeepers, old...)
 	return &b, err
 }
 
@@ -158,6 +184,25 @@ func (b *base) statements() []string {
 	if b.PublicCreates {
 		s = append(s, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
 	}
+	return append(s, b.keeperStatements(group)...)
+}
+
+// keeperStatements: keepers make roles, give the group role to them, and nothing else; on 15, where
+// CREATEROLE alone is enough to give any role, they are no members of the group.
+func (b *base) keeperStatements(group string) []string {
+	var s []string
+	for _, name := range b.NoKeepers {
+		s = append(s, "CREATE ROLE "+ident(name)+" NOLOGIN CREATEROLE")
+	}
+	for _, name := range b.WeakKeepers {
+		s = append(s, "ALTER ROLE "+ident(name)+" CREATEROLE")
+	}
+	if len(b.IdleKeepers) > 0 {
+		s = append(s, "GRANT "+idents(b.IdleKeepers)+" TO CURRENT_USER"+actOptions(b.VersionNum))
+	}
+	if b.VersionNum >= version16 && len(b.GroupKeepers) > 0 {
+		s = append(s, "GRANT "+ident(group)+" TO "+idents(b.GroupKeepers)+" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
+	}
 	return s
 }
 
@@ -165,7 +210,7 @@ func (b *base) statements() []string {
 // restore or a move that somebody confirmed.
 func (db *DB) AcceptIdentity(ctx context.Context, marker string) error {
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
-		b, err := readBase(ctx, tx, GroupRole(db.config.Database()))
+		b, err := readBase(ctx, tx, db.config.Database())
 		if err != nil {
 			return err
 		}

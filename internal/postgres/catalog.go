@@ -31,7 +31,8 @@ type catalog struct {
 	Group       string       `json:"group"`
 	Migrator    string       `json:"migrator"`
 
-	names RoleNames
+	names  RoleNames
+	keeper string
 }
 
 type role struct {
@@ -52,8 +53,7 @@ type grant struct {
 type membership struct {
 	Role    string `json:"role"`
 	Member  string `json:"member"`
-	Mine    bool   `json:"mine"` // granted by the operator
-	Admin   bool   `json:"admin"`
+	Grantor string `json:"grantor"`
 	Inherit bool   `json:"inherit"`
 	Set     bool   `json:"set"`
 }
@@ -71,8 +71,8 @@ func readCatalog(ctx context.Context, q querier, database string, t Tenant) (*ca
 	if err != nil {
 		return nil, err
 	}
-	if c.names = names; c.Row != nil {
-		c.names = RoleNames{Owner: c.Row.Owner, App: c.Row.App}
+	if c.names, c.keeper = names, KeeperRole(database, t.Schema); c.Row != nil {
+		c.names, c.keeper = RoleNames{Owner: c.Row.Owner, App: c.Row.App}, c.Row.Keeper
 	}
 	return &c, nil
 }

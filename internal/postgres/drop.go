@@ -3,7 +3,7 @@ package postgres
 import (
 	"context"
 	_ "embed" // for the query
-	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -56,11 +56,11 @@ func (db *DB) drop(ctx context.Context, uid, schema string) error {
 		if err := refuseDependents(ctx, tx, schema); err != nil {
 			return err
 		}
-		statements, err := dropStatements(ctx, tx, row)
+		r, err := readRemains(ctx, tx, row)
 		if err != nil {
 			return err
 		}
-		if err := script(ctx, tx, statements...); err != nil {
+		if err := script(ctx, tx, r.statements(row)...); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, `DELETE FROM tenantry.tenant WHERE schema_name = $1`, schema)
@@ -68,33 +68,46 @@ func (db *DB) drop(ctx context.Context, uid, schema string) error {
 	})
 }
 
-// dropStatements leaves out what is gone already. DROP OWNED BY takes what the roles have outside
-// the schema: default privileges, large objects, rights on others' objects.
-func dropStatements(ctx context.Context, tx pgx.Tx, row *registered) ([]string, error) {
-	var hasSchema, hasOwner, hasApp bool
-	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
-		EXISTS (SELECT FROM pg_roles WHERE rolname = $2), EXISTS (SELECT FROM pg_roles WHERE rolname = $3)`,
-		row.Schema, row.Owner, row.App).Scan(&hasSchema, &hasOwner, &hasApp)
-	if err != nil {
-		return nil, err
-	}
-	statements := append([]string{}, dropSettings...)
+// remains is what is still there of a tenant.
+type remains struct {
+	schema, owner, app bool
+	version            int
+}
+
+func readRemains(ctx context.Context, tx pgx.Tx, row *registered) (r remains, err error) {
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
+		EXISTS (SELECT FROM pg_roles WHERE rolname = $2), EXISTS (SELECT FROM pg_roles WHERE rolname = $3),
+		current_setting('server_version_num')::int`, row.Schema, row.Owner, row.App).Scan(&r.schema, &r.owner, &r.app, &r.version)
+	return r, err
+}
+
+// statements leave out what is gone already. DROP OWNED BY takes what the roles have outside the
+// schema: default privileges, large objects, rights on others' objects.
+func (r remains) statements(row *registered) []string {
+	s := slices.Clone(dropSettings)
 	as := func(role string, do ...string) {
-		statements = append(append(append(statements, "SET LOCAL ROLE "+ident(role)), do...), "RESET ROLE")
+		s = append(s, actingAs(row.Keeper, r.version, role, append([]string{"SET LOCAL ROLE " + ident(role)}, do...)...)...)
 	}
-	if hasSchema {
-		as(row.Owner, "DROP SCHEMA "+ident(row.Schema)+" CASCADE")
+	var gone []string
+	if r.schema && !r.owner { // restored without its roles: then the operator owns it, or may not
+		s = append(s, "DROP SCHEMA "+ident(row.Schema)+" CASCADE")
 	}
-	for _, r := range []struct {
-		name   string
-		exists bool
-	}{{row.App, hasApp}, {row.Owner, hasOwner}} {
-		if r.exists {
-			as(r.name, "DROP OWNED BY "+ident(r.name))
-			statements = append(statements, "DROP ROLE "+ident(r.name))
+	if r.owner {
+		do := []string{"DROP OWNED BY " + ident(row.Owner)}
+		if r.schema {
+			do = append([]string{"DROP SCHEMA " + ident(row.Schema) + " CASCADE"}, do...)
 		}
+		as(row.Owner, do...)
+		gone = append(gone, row.Owner)
 	}
-	return statements, nil
+	if r.app {
+		as(row.App, "DROP OWNED BY "+ident(row.App))
+		gone = append(gone, row.App)
+	}
+	if len(gone) == 0 {
+		return s
+	}
+	return append(s, "SET LOCAL ROLE "+ident(row.Keeper), "DROP ROLE "+idents(gone), "RESET ROLE")
 }
 
 // refuseDependents protects what others built on the schema: CASCADE would drop their views, and
@@ -138,11 +151,15 @@ func (db *DB) dropTables(ctx context.Context, uid, schema string) (done bool, er
 		if _, err := tx.Exec(ctx, `UPDATE tenantry.tenant SET state = 'dropping' WHERE schema_name = $1 AND state <> 'dropping'`, schema); err != nil {
 			return err
 		}
+		r, err := readRemains(ctx, tx, row)
+		if err != nil {
+			return err
+		}
 		for i := range tables {
 			tables[i] = ident(schema, tables[i])
 		}
-		return script(ctx, tx, append(append([]string{}, dropSettings...), "SET LOCAL ROLE "+ident(row.Owner),
-			fmt.Sprintf("DROP TABLE IF EXISTS %s CASCADE", strings.Join(tables, ", ")))...)
+		return script(ctx, tx, slices.Concat(dropSettings, actingAs(row.Keeper, r.version, row.Owner,
+			"SET LOCAL ROLE "+ident(row.Owner), "DROP TABLE IF EXISTS "+strings.Join(tables, ", ")+" CASCADE"))...)
 	})
 	return done, err
 }

@@ -32,6 +32,7 @@ type registered struct {
 	Name         string `json:"name"`
 	Owner        string `json:"owner_role"`
 	App          string `json:"app_role"`
+	Keeper       string `json:"keeper_role"`
 	State        string `json:"state"`
 	Version      string `json:"version"`
 	Digest       string `json:"digest"`

@@ -115,11 +115,11 @@ func (db *DB) grantOwner(ctx context.Context, uid string, t Tenant) (changed boo
 		if _, err := lockOwn(ctx, tx, uid, t.Schema); err != nil {
 			return err
 		}
-		_, p, err := read(tx)
+		c, p, err := read(tx)
 		if err != nil {
 			return err
 		}
-		if err := script(ctx, tx, p.statements("")...); err != nil {
+		if err := script(ctx, tx, p.statements(c)...); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, setMigrationSetSQL, t.Schema, t.MigrationSet)

@@ -50,7 +50,7 @@ SELECT jsonb_build_object(
     'wantPath', (SELECT string_agg(quote_ident(p), ', ' ORDER BY i) FROM unnest($4::text[]) WITH ORDINALITY u (p, i)),
     'members', (
         SELECT jsonb_agg(jsonb_build_object('role', pg_get_userbyid(m.roleid), 'member', pg_get_userbyid(m.member),
-            'mine', pg_get_userbyid(m.grantor) = current_user, 'admin', m.admin_option,
+            'grantor', pg_get_userbyid(m.grantor),
             'inherit', coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true),
             'set', coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)))
         FROM members m),

@@ -11,8 +11,9 @@ import (
 // plan is what separates a tenant from what it should be. It is made from a catalog by pure
 // functions; Observe reports it and Provision carries it out.
 type plan struct {
-	admin   []fix // run as the operator
-	owner   []fix // run after SET ROLE to the tenant's owner
+	keeper  []fix // what concerns the roles, done as their keeper
+	admin   []fix // what the operator does as itself
+	owner   []fix // what concerns the schema's inside, done as the tenant's owner
 	foreign []string
 }
 
@@ -36,31 +37,54 @@ func (c *catalog) plan(t Tenant) plan {
 	return p
 }
 
-func (p *plan) empty() bool { return len(p.admin)+len(p.owner) == 0 }
+func (p *plan) empty() bool { return len(p.keeper)+len(p.admin)+len(p.owner) == 0 }
 
 func (p *plan) drift() []string {
 	var what []string
-	for _, f := range append(slices.Clone(p.admin), p.owner...) {
+	for _, f := range slices.Concat(p.keeper, p.admin, p.owner) {
 		what = append(what, f.what)
 	}
 	return what
 }
 
-// statements puts the owner's part behind the operator's, in the same transaction. SET LOCAL ends
-// with it whatever happens.
-func (p *plan) statements(owner string) []string {
-	var s []string
-	for _, f := range p.admin {
-		s = append(s, f.sql)
+// statements are one script for one transaction.
+func (p *plan) statements(c *catalog) []string {
+	if p.empty() {
+		return nil
 	}
-	if len(p.owner) == 0 {
-		return s
-	}
-	s = append(s, "SET LOCAL ROLE "+ident(owner))
-	for _, f := range p.owner {
-		s = append(s, f.sql)
+	s := append([]string{"SET LOCAL ROLE " + ident(c.keeper)}, sqlOf(p.keeper)...)
+	if len(p.admin)+len(p.owner) > 0 {
+		inside := sqlOf(p.admin)
+		if len(p.owner) > 0 {
+			inside = append(append(inside, "SET LOCAL ROLE "+ident(c.names.Owner)), sqlOf(p.owner)...)
+		}
+		s = append(s, actingAs(c.keeper, c.VersionNum, c.names.Owner, inside...)...)
 	}
 	return append(s, "RESET ROLE")
+}
+
+func sqlOf(fixes []fix) []string {
+	sql := make([]string, len(fixes))
+	for i, f := range fixes {
+		sql[i] = f.sql
+	}
+	return sql
+}
+
+// actingAs lets the operator SET ROLE to one that a keeper made, for the statements inside. The
+// keeper is a member for that long only: at rest nobody but migrators may act as a tenant's role,
+// and memberships that PostgreSQL would walk at every check stay few.
+func actingAs(keeper string, versionNum int, role string, inside ...string) []string {
+	s := []string{
+		"SET LOCAL ROLE " + ident(keeper),
+		"GRANT " + ident(role) + " TO " + ident(keeper) + actOptions(versionNum),
+		"RESET ROLE",
+	}
+	return append(append(s, inside...), "SET LOCAL ROLE "+ident(keeper), "REVOKE "+ident(role)+" FROM "+ident(keeper), "RESET ROLE")
+}
+
+func (p *plan) asKeeper(what, format string, args ...any) {
+	p.keeper = append(p.keeper, fix{what, fmt.Sprintf(format, args...)})
 }
 
 func (p *plan) asAdmin(what, format string, args ...any) {
@@ -80,26 +104,26 @@ func (p *plan) roles(c *catalog, t Tenant) {
 	owner, app := ident(c.names.Owner), ident(c.names.App)
 	switch {
 	case c.Owner == nil:
-		p.asAdmin("the owner role is missing", "CREATE ROLE %s NOLOGIN INHERIT", owner)
+		p.asKeeper("the owner role is missing", "CREATE ROLE %s NOLOGIN INHERIT", owner)
 	case c.Owner.Login:
-		p.asAdmin("the owner role may log in", "ALTER ROLE %s NOLOGIN", owner)
+		p.asKeeper("the owner role may log in", "ALTER ROLE %s NOLOGIN", owner)
 	case !c.Owner.Inherit:
-		p.asAdmin("the owner role is NOINHERIT", "ALTER ROLE %s INHERIT", owner)
+		p.asKeeper("the owner role is NOINHERIT", "ALTER ROLE %s INHERIT", owner)
 	}
 	if c.App == nil {
-		p.asAdmin("the app role is missing", "CREATE ROLE %s NOLOGIN INHERIT CONNECTION LIMIT %d", app, limit)
+		p.asKeeper("the app role is missing", "CREATE ROLE %s NOLOGIN INHERIT CONNECTION LIMIT %d", app, limit)
 		return
 	}
 	if c.App.Limit != limit {
-		p.asAdmin("the app role's connection limit is "+strconv.Itoa(c.App.Limit), "ALTER ROLE %s CONNECTION LIMIT %d", app, limit)
+		p.asKeeper("the app role's connection limit is "+strconv.Itoa(c.App.Limit), "ALTER ROLE %s CONNECTION LIMIT %d", app, limit)
 	}
 	if !c.App.Inherit {
-		p.asAdmin("the app role is NOINHERIT", "ALTER ROLE %s INHERIT", app)
+		p.asKeeper("the app role is NOINHERIT", "ALTER ROLE %s INHERIT", app)
 	}
 }
 
-// memberships: the operator may act as both roles without having their rights; both have what the
-// group has and cannot become it; the migrator may act as owner.
+// memberships: both roles have what the group has and cannot become it; the migrator may act as
+// owner.
 func (p *plan) memberships(c *catalog) {
 	asGroup := ""
 	if c.VersionNum >= version16 {
@@ -107,15 +131,12 @@ func (p *plan) memberships(c *catalog) {
 	}
 	var outside []string
 	for _, name := range []string{c.names.Owner, c.names.App} {
-		if !c.isMember(name, c.Login, func(m membership) bool { return m.Set }) {
-			p.asAdmin("the operator may not act as "+name, "GRANT %s TO %s%s", ident(name), ident(c.Login), actOptions(c.VersionNum))
-		}
 		if !c.isMember(c.Group, name, func(m membership) bool { return m.Inherit }) {
 			outside = append(outside, name)
 		}
 	}
 	if len(outside) > 0 {
-		p.asAdmin(strings.Join(outside, " and ")+" lacks the group's rights", "GRANT %s TO %s%s", ident(c.Group), idents(outside), asGroup)
+		p.asKeeper(strings.Join(outside, " and ")+" lacks the group's rights", "GRANT %s TO %s%s", ident(c.Group), idents(outside), asGroup)
 	}
 	p.migrator(c)
 }
@@ -126,11 +147,11 @@ func (p *plan) migrator(c *catalog) {
 		return
 	}
 	if !c.isMember(c.names.Owner, c.Migrator, func(m membership) bool { return m.Set && !(m.Inherit && c.VersionNum >= version16) }) {
-		p.asAdmin("the migration set's login may not act as owner", "GRANT %s TO %s%s", ident(c.names.Owner), ident(c.Migrator), actOptions(c.VersionNum))
+		p.asKeeper("the migration set's login may not act as owner", "GRANT %s TO %s%s", ident(c.names.Owner), ident(c.Migrator), actOptions(c.VersionNum))
 	}
 	for _, m := range c.Members {
 		if c.isOtherMigrator(m) && c.mayTake(m) {
-			p.asAdmin("another migration set's login may act as owner", "REVOKE %s FROM %s", ident(c.names.Owner), ident(m.Member))
+			p.asKeeper("another migration set's login may act as owner", "REVOKE %s FROM %s", ident(c.names.Owner), ident(m.Member))
 		}
 	}
 }
@@ -161,11 +182,11 @@ func (p *plan) settings(c *catalog, t Tenant) {
 		have, found := c.setting(key)
 		switch want, isWanted := wanted[key]; {
 		case isWanted && have != want && key == "search_path":
-			p.asAdmin("the login's search_path differs", "%s SET search_path = %s", on, idents(t.searchPath()))
+			p.asKeeper("the login's search_path differs", "%s SET search_path = %s", on, idents(t.searchPath()))
 		case isWanted && have != want:
-			p.asAdmin("the login's "+key+" differs", "%s SET %s = %s", on, key, literal(want))
+			p.asKeeper("the login's "+key+" differs", "%s SET %s = %s", on, key, literal(want))
 		case !isWanted && found:
-			p.asAdmin("the login has a "+key, "%s RESET %s", on, key)
+			p.asKeeper("the login has a "+key, "%s RESET %s", on, key)
 		}
 	}
 }
@@ -271,7 +292,7 @@ func (p *plan) strangers(c *catalog) {
 	}
 	for _, m := range c.Members {
 		switch {
-		case m.Member == c.Login && !m.Inherit, m.Member == c.Login && c.VersionNum < version16:
+		case m.Member == c.keeper && !m.Inherit && !m.Set: // since 16: who made a role has ADMIN on it
 		case m.Role == c.Group, c.isMigrator(m) && !c.isOtherMigrator(m), c.isOtherMigrator(m) && c.mayTake(m):
 		default:
 			p.foreign = append(p.foreign, fmt.Sprintf("role %s is a member of %s", m.Member, m.Role))
@@ -288,7 +309,9 @@ func (c *catalog) isOtherMigrator(m membership) bool {
 }
 
 // mayTake: since 16, a membership is only taken by the role that granted it.
-func (c *catalog) mayTake(m membership) bool { return m.Mine || c.VersionNum < version16 }
+func (c *catalog) mayTake(m membership) bool {
+	return m.Grantor == c.keeper || c.VersionNum < version16
+}
 
 func grantedTo(acl []grant, objectType string) map[string]bool {
 	to := map[string]bool{}

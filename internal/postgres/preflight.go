@@ -65,16 +65,19 @@ type serverFacts struct {
 	HasRegistry     bool
 	RegistryForeign bool
 	RegistryTables  []string
-	GroupForeign    bool
+	ForeignRoles    []string
 	Powers          []string
 	Memberships     []string
 	OpenDatabases   []string
 }
 
 type registryFacts struct {
-	Identity     *identity
-	Tenants      int
-	ForeignRoles []string
+	Identity *identity
+	Tenants  int
+	Unkept   []struct {
+		Keeper string
+		Roles  []string
+	}
 }
 
 // Preflight looks at server, login and registry. It never writes, and works on a standby. Rights
@@ -86,7 +89,7 @@ func (db *DB) Preflight(ctx context.Context) (Report, error) {
 
 func (db *DB) preflight(ctx context.Context) (Report, error) {
 	var f serverFacts
-	if err := db.pool.QueryRow(ctx, preflightSQL, GroupRole(db.config.Database())).Scan(&f); err != nil {
+	if err := db.pool.QueryRow(ctx, preflightSQL, GroupRole(db.config.Database()), KeeperRoles(db.config.Database())).Scan(&f); err != nil {
 		return Report{}, err
 	}
 	r := Report{
@@ -112,7 +115,9 @@ func (db *DB) preflight(ctx context.Context) (Report, error) {
 		r.Moved = f.MayReadIdentity && (g.Identity.DatabaseOID != f.DatabaseOID || g.Identity.SystemID != r.SystemIdentifier)
 	}
 	if !f.Superuser && f.VersionNum >= version16 {
-		r.Missing = append(r.Missing, adminOn(f.Login, g.ForeignRoles)...)
+		for _, u := range g.Unkept {
+			r.Missing = append(r.Missing, adminOn(u.Keeper, u.Roles, "SET FALSE")...)
+		}
 	}
 	return r, nil
 }
@@ -135,8 +140,8 @@ func (f *serverFacts) missing() []Right {
 	for _, t := range f.RegistryTables {
 		add(true, "own the registry's table "+t, "ALTER TABLE "+ident(RegistrySchema, t)+" OWNER TO "+login)
 	}
-	if f.GroupForeign && f.VersionNum >= version16 {
-		missing = append(missing, adminOn(f.Login, []string{GroupRole(f.Database)})...)
+	if f.VersionNum >= version16 {
+		missing = append(missing, adminOn(f.Login, f.ForeignRoles, "SET TRUE")...)
 	}
 	return missing
 }
@@ -144,14 +149,14 @@ func (f *serverFacts) missing() []Right {
 // rolesInOneGrant keeps the statement readable.
 const rolesInOneGrant = 50
 
-// adminOn asks for the right to manage roles that another login made, as after a change of the
-// operator's login.
-func adminOn(login string, roles []string) []Right {
+// adminOn asks for the right to manage roles that another role made, as after a change of the
+// operator's login or a restore.
+func adminOn(who string, roles []string, option string) []Right {
 	var missing []Right
 	for some := range slices.Chunk(roles, rolesInOneGrant) {
 		missing = append(missing, Right{
-			What:  fmt.Sprintf("manage %d roles that another login made, such as %s", len(some), some[0]),
-			Grant: "GRANT " + idents(some) + " TO " + ident(login) + " WITH ADMIN TRUE, INHERIT FALSE, SET TRUE",
+			What:  fmt.Sprintf("manage %d roles that another role made, such as %s", len(some), some[0]),
+			Grant: "GRANT " + idents(some) + " TO " + ident(who) + " WITH ADMIN TRUE, INHERIT FALSE, " + option,
 		})
 	}
 	return missing

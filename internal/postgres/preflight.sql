@@ -1,4 +1,4 @@
--- The server and the login, as one JSON document. $1 group role.
+-- The server and the login, as one JSON document. $1 group role, $2 keepers.
 SELECT jsonb_build_object(
     'version', current_setting('server_version'),
     'versionNum', current_setting('server_version_num')::int,
@@ -19,7 +19,10 @@ SELECT jsonb_build_object(
         SELECT jsonb_agg(c.relname ORDER BY c.relname)
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = 'tenantry' AND c.relkind = 'r' AND NOT pg_has_role(c.relowner, 'USAGE')),
-    'groupForeign', EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1 AND NOT pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')),
+    'foreignRoles', (
+        SELECT jsonb_agg(r.rolname ORDER BY r.rolname) FROM pg_catalog.pg_roles r
+        WHERE (r.rolname = $1 OR r.rolname = ANY ($2)) AND NOT EXISTS (
+            SELECT FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid AND m.member = me.oid AND m.admin_option)),
     'powers', array_remove(ARRAY[
         CASE WHEN me.rolbypassrls THEN 'BYPASSRLS' END, CASE WHEN me.rolreplication THEN 'REPLICATION' END], NULL),
     'memberships', (

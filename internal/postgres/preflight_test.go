@@ -35,6 +35,13 @@ func TestPreflightNamesWhatMends(t *testing.T) {
 		want   []string
 		since  int
 	}{
+		"roles that their keeper did not make": {
+			damage: func(db *postgres.DB, _ string) []string {
+				names := postgres.TenantRoles(db.Config().Database(), "acme")
+				return []string{"REVOKE " + quote(names.Owner) + ", " + quote(names.App) + " FROM " + quote(postgres.KeeperRole(db.Config().Database(), "acme"))}
+			},
+			want: []string{"manage 2 roles"}, since: 16,
+		},
 		"no CREATEROLE": {
 			damage: func(_ *postgres.DB, login string) []string { return []string{"ALTER ROLE " + login + " NOCREATEROLE"} },
 			want:   []string{"create roles"},
@@ -59,6 +66,9 @@ func TestPreflightNamesWhatMends(t *testing.T) {
 		},
 	}
 	for name, tt := range tests {
+		if server.Major < tt.since {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			db := newDB(t)
 			newTenant(t, db, "acme")
@@ -176,6 +186,15 @@ func TestBootstrap(t *testing.T) {
 			t.Errorf("after damage: changed = %v, want %v", changed, want)
 		}
 	}
+	keeper := quote(postgres.KeeperRole(cfg.Database(), "acme"))
+	exec(t, db.Config(), "REVOKE "+keeper+" FROM CURRENT_USER")
+	exec(t, super, "ALTER ROLE "+keeper+" NOCREATEROLE")
+	for _, want := range []bool{true, false} {
+		if changed := must(db.Bootstrap(t.Context(), "marker", "shared"))(t); changed != want {
+			t.Errorf("a keeper lost its rights: changed = %v, want %v", changed, want)
+		}
+	}
+	newTenant(t, db, "acme")
 	exec(t, super, "UPDATE tenantry.identity SET registry_version = 99")
 	if _, err := db.Bootstrap(t.Context(), "marker", ""); fault.ReasonOf(err) != postgres.ReasonIdentityMismatch {
 		t.Errorf("a registry of the future: %v", err)

@@ -78,7 +78,7 @@ func (db *DB) mend(ctx context.Context, tx pgx.Tx, t Tenant) error {
 		return err
 	}
 	p := c.plan(t)
-	if err := script(ctx, tx, p.statements(c.names.Owner)...); err != nil {
+	if err := script(ctx, tx, p.statements(c)...); err != nil {
 		return err
 	}
 	if fresh {
@@ -122,9 +122,9 @@ func register(ctx context.Context, tx pgx.Tx, database string, t Tenant) (fresh 
 			return false, err
 		}
 	}
-	tag, err := tx.Exec(ctx, `INSERT INTO tenantry.tenant (schema_name, tenant_uid, namespace, name, owner_role, app_role, migration_set)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
-		t.Schema, t.UID, t.Namespace, t.Name, names.Owner, names.App, t.MigrationSet)
+	tag, err := tx.Exec(ctx, `INSERT INTO tenantry.tenant (schema_name, tenant_uid, namespace, name, owner_role, app_role, keeper_role, migration_set)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
+		t.Schema, t.UID, t.Namespace, t.Name, names.Owner, names.App, KeeperRole(database, t.Schema), t.MigrationSet)
 	if err != nil || tag.RowsAffected() == 0 || t.MaxTenants == 0 {
 		return err == nil && tag.RowsAffected() == 1, err
 	}

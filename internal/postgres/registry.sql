@@ -20,6 +20,7 @@ CREATE TABLE tenantry.tenant (
     name          text        NOT NULL,
     owner_role    text        NOT NULL UNIQUE,
     app_role      text        NOT NULL UNIQUE,
+    keeper_role   text        NOT NULL, -- made the two, and manages them
     state         text        NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'retained', 'deleting', 'dropping')),
     version       text        NOT NULL DEFAULT '',
     digest        text        NOT NULL DEFAULT '',
