@@ -132,7 +132,7 @@ func pairs(files []*named) error {
 // body returns the text of a file that runs, the text its checksum is taken over, and whether the
 // file itself asks to run without a transaction.
 func body(f *named, format Format, conf map[string][]byte) (s source, hashed string, outside bool, err error) {
-	text, err := decode(f.File)
+	text, err := decode(f.File, format)
 	if err != nil {
 		return source{}, "", false, err
 	}
@@ -153,11 +153,15 @@ func body(f *named, format Format, conf map[string][]byte) (s source, hashed str
 	return s, text, outside, err
 }
 
-// decode checks a file's bytes and makes its line ends \n.
-func decode(f File) (string, error) {
+// decode checks a file's bytes and makes its line ends \n. An empty file is most likely a mistake,
+// except where a tool makes it so and real products ship it.
+func decode(f File, format Format) (string, error) {
 	content := bytes.TrimPrefix(f.Content, []byte("\xef\xbb\xbf"))
 	if fault := checkBytes(f.Name, content); fault != nil {
 		return "", fault
+	}
+	if len(bytes.TrimSpace(content)) == 0 && format != GolangMigrate {
+		return "", invalid(f.Name, 0, "is empty; write at least a comment that says why")
 	}
 	return strings.ReplaceAll(string(content), "\r\n", "\n"), nil
 }
@@ -165,9 +169,6 @@ func decode(f File) (string, error) {
 func checkBytes(name string, content []byte) *fault.Fault {
 	if len(content) > MaxFileBytes {
 		return invalid(name, 0, "is %d bytes long; the limit is %d, split it", len(content), MaxFileBytes)
-	}
-	if len(bytes.TrimSpace(content)) == 0 {
-		return invalid(name, 0, "is empty; write at least a comment that says why")
 	}
 	for at := 0; at < len(content); {
 		r, size := utf8.DecodeRune(content[at:])

@@ -45,10 +45,11 @@ func TestLoad(t *testing.T) {
 `,
 		},
 		"golang-migrate strips a transaction around the file": {
-			files: "-- file 1_a.up.sql --\nBEGIN;\nSELECT 1;\nSELECT 2;\nCOMMIT;\n-- file 1_a.down.sql --\nDROP ROLE x;\n-- file 2_b.up.sql --\nBEGIN;SELECT 1;COMMIT;\nBEGIN;SELECT 2;SELECT 3;END;\nSELECT 4;\n",
+			files: "-- file 1_a.up.sql --\nBEGIN;\nSELECT 1;\nSELECT 2;\nCOMMIT;\n-- file 1_a.down.sql --\nDROP ROLE x;\n-- file 2_b.up.sql --\nBEGIN;SELECT 1;COMMIT;\nBEGIN;SELECT 2;SELECT 3;END;\nSELECT 4;\n-- file 3_empty.up.sql --\n",
 			want: `GolangMigrate
 1 a 1_a.up.sql tx 2:SELECT 3:SELECT
 2 b 2_b.up.sql units | 1:SELECT | 2:SELECT 2:SELECT | 3:SELECT
+3 empty 3_empty.up.sql tx
 `,
 		},
 		"goose": {
