@@ -9,7 +9,7 @@ type DomainClaimSpec struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9_]([-a-z0-9_.]*[a-z0-9])?$`
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	Host string `json:"host,omitempty"`
 
 	// holder is the Tenant that holds the host.
@@ -44,13 +44,13 @@ type DomainClaimStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
 
-// DomainClaim is the lock on one host: its name is a hash of the host, so that the API server
-// lets only one exist. Written by the operator only.
+// DomainClaim is the lock on one host: its name is the host, so that the API server lets only one
+// exist. Written by the operator only.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=dc,categories=tenantry
-// +kubebuilder:printcolumn:name="Host",type=string,JSONPath=`.spec.host`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name == self.spec.host",message="a DomainClaim is named by its host: the name is what lets one Tenant hold it"
 // +kubebuilder:printcolumn:name="Namespace",type=string,JSONPath=`.spec.holder.namespace`
 // +kubebuilder:printcolumn:name="Tenant",type=string,JSONPath=`.spec.holder.name`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`

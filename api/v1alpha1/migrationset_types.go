@@ -110,22 +110,22 @@ type MigrationSetStatus struct {
 	// migrations is how many migrations the set holds.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	Migrations int32 `json:"migrations,omitempty"`
+	Migrations int32 `json:"migrations"`
 
 	// tenants is how many tenants are migrated by this set.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	Tenants int32 `json:"tenants,omitempty"`
+	Tenants int32 `json:"tenants"`
 
 	// updatedTenants is how many of them stand at the wanted version.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	UpdatedTenants int32 `json:"updatedTenants,omitempty"`
+	UpdatedTenants int32 `json:"updatedTenants"`
 
 	// failedTenants is how many of them failed on their way to the wanted version.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	FailedTenants int32 `json:"failedTenants,omitempty"`
+	FailedTenants int32 `json:"failedTenants"`
 }
 
 // MigrationSet is versioned SQL of a product team and the way it reaches tenants.

@@ -174,7 +174,7 @@ type TenantClassStatus struct {
 	// tenants is how many Tenants name this class.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	Tenants int32 `json:"tenants,omitempty"`
+	Tenants int32 `json:"tenants"`
 }
 
 // TenantClass is an offer of the platform team: which databases, migrations and routes the

@@ -122,7 +122,7 @@ type TenantDatabaseStatus struct {
 	// tenants is how many tenants the registry of this database holds, retained ones included.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	Tenants int32 `json:"tenants,omitempty"`
+	Tenants int32 `json:"tenants"`
 
 	// sharedVersion is the migration at which the shared schema stands.
 	// +optional

@@ -19,6 +19,9 @@ import (
 	"github.com/tenantry/tenantry/internal/metrics"
 )
 
+// version is set by the linker in released builds.
+var version = "development"
+
 type options struct {
 	metricsAddress, probeAddress string
 	metricsSecure, leaderElect   bool
@@ -40,6 +43,7 @@ func main() {
 	zapOptions.BindFlags(flag.CommandLine)
 	flag.Parse()
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&zapOptions)))
+	ctrl.Log.Info("Starting Tenantry", "version", version)
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "manager:", err)
 		os.Exit(1)
