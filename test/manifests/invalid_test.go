@@ -90,6 +90,7 @@ var badObjects = map[string]badCase{
 	"no statement timeout":             {"MigrationSet", `spec: {statementTimeoutSeconds: 0}`, "greater than or equal to 1"},
 
 	"claim of a host in capitals":  {"DomainClaim", `spec: {host: Acme.example.com}`, "should match"},
+	"claim by another name":        {"DomainClaim", `metadata: {name: b.example.com}`, "a DomainClaim is named by its host"},
 	"claim of a host with a port":  {"DomainClaim", `spec: {host: "acme.example.com:80"}`, "should match"},
 	"claim without the holder UID": {"DomainClaim", `spec: {holder: {uid: null}}`, "uid: Required value"},
 }
@@ -121,7 +122,7 @@ func TestBadChangesAreRefused(t *testing.T) {
 	for name, tt := range badChanges {
 		t.Run(name, func(t *testing.T) {
 			object := &unstructured.Unstructured{Object: fields(t, valid[tt.kind])}
-			object.SetName("changed")
+			rename(object, "changed")
 			create(t, object)
 			merge(object.Object, fields(t, tt.patch))
 			wantRefused(t, admin.Update(t.Context(), object), tt.want)

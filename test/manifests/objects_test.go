@@ -80,3 +80,11 @@ func create(t *testing.T, object *unstructured.Unstructured) {
 		}
 	})
 }
+
+// rename gives an object another name, and a claim the host that its name says.
+func rename(object *unstructured.Unstructured, name string) {
+	object.SetName(name)
+	if spec, ok := object.Object["spec"].(map[string]any); ok && object.GetKind() == "DomainClaim" {
+		spec["host"] = name
+	}
+}

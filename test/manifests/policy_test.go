@@ -18,7 +18,7 @@ const refusal = "only the operator writes DomainClaims"
 // operator can.
 func TestOnlyTheOperatorWritesDomainClaims(t *testing.T) {
 	claim := &unstructured.Unstructured{Object: fields(t, valid["DomainClaim"])}
-	claim.SetName("guarded")
+	rename(claim, "guarded")
 	installPolicy(t)
 
 	// An administrator by RBAC, with the operator's name: what the policy asks for is the name alone.
@@ -74,7 +74,7 @@ func installPolicy(t *testing.T) {
 	}
 	probe := func(ctx context.Context) error {
 		claim := &unstructured.Unstructured{Object: fields(t, valid["DomainClaim"])}
-		claim.SetName("probe")
+		rename(claim, "probe")
 		return admin.Create(ctx, claim, client.DryRunAll)
 	}
 	t.Cleanup(func() {

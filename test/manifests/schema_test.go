@@ -170,14 +170,14 @@ binding: {name: acme-binding}`,
 		},
 		"domainclaims": {
 			status:   `{}`,
-			wantHead: []string{"NAME", "HOST", "NAMESPACE", "TENANT", "READY", "REASON", "AGE"},
-			wantRow:  []string{"shown", "acme.example.com", "default", "acme", "False", "DatabaseFull", "<age>"},
+			wantHead: []string{"NAME", "NAMESPACE", "TENANT", "READY", "REASON", "AGE"},
+			wantRow:  []string{"shown", "default", "acme", "False", "DatabaseFull", "<age>"},
 		},
 	}
 	for plural, tt := range tests {
 		t.Run(plural, func(t *testing.T) {
 			object := &unstructured.Unstructured{Object: fields(t, valid[kinds[plural]])}
-			object.SetName("shown")
+			rename(object, "shown")
 			create(t, object)
 			status := fields(t, tt.status)
 			status["observedGeneration"] = int64(1)

@@ -64,7 +64,7 @@ spec:
 	"DomainClaim": `
 apiVersion: tenantry.dev/v1alpha1
 kind: DomainClaim
-metadata: {name: d-0123}
+metadata: {name: acme.example.com}
 spec:
   host: acme.example.com
   holder: {namespace: default, name: acme, uid: 7e2c1a52-7a8e-4b0e-9d0a-1d2f3c4b5a69}
@@ -108,7 +108,7 @@ func TestFreshObjectsAreInProgress(t *testing.T) {
 	for kind, text := range valid {
 		t.Run(kind, func(t *testing.T) {
 			object := &unstructured.Unstructured{Object: fields(t, text)}
-			object.SetName("fresh-" + object.GetName())
+			rename(object, "fresh-"+object.GetName())
 			create(t, object)
 			generation, found, err := unstructured.NestedInt64(object.Object, "status", "observedGeneration")
 			if err != nil || !found || generation != -1 {
