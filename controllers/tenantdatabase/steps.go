@@ -2,6 +2,7 @@ package tenantdatabase
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"strings"
 	"time"
@@ -67,17 +68,27 @@ func (r *Reconciler) connect(ctx context.Context, s *scope) (string, error) {
 			"The server is PostgreSQL %s; 15 is the oldest that works, and 16 the oldest that keeps the operator's login away from tenants' rows", s.report.ServerVersion)
 	}
 	if s.report.InRecovery || s.report.ReadOnly {
+		// Sessions keep what they began with, and the name may lead to the primary by now.
+		r.Pools.Forget(s.tdb.UID)
 		return "", fault.NewWaiting(v1alpha1.ReasonReadOnly, 15*time.Second,
 			"The server takes no writes: it is a standby or set to read-only; name the primary in the Secret")
 	}
 	return fmt.Sprintf("Logged in as %s on PostgreSQL %s", s.report.Login, s.report.ServerVersion), nil
 }
 
+// maxGrants bounds the text of the rights that miss, in bytes, so that no statement is cut in the
+// condition's message. What is left out is named when these are given.
+const maxGrants = 3000
+
 // privileges names each missing right with the statement that gives it.
 func (r *Reconciler) privileges(_ context.Context, s *scope) (string, error) {
 	if len(s.report.Missing) > 0 {
 		var what, grants []string
+		length := 0
 		for _, right := range s.report.Missing {
+			if length += len(right.What) + len(right.Grant); length > maxGrants && len(what) > 0 {
+				break
+			}
 			what = append(what, right.What)
 			grants = append(grants, right.Grant+";")
 		}
@@ -95,10 +106,10 @@ func (r *Reconciler) bootstrap(ctx context.Context, s *scope) (string, error) {
 	if err := r.checkIdentity(ctx, s); err != nil {
 		return "", err
 	}
-	if _, err := s.db.Bootstrap(ctx, marker(s.tdb), ""); err != nil {
+	if _, err := s.db.Bootstrap(ctx, marker(s), ""); err != nil {
 		return "", err
 	}
-	s.tdb.Status.Identity = &v1alpha1.DatabaseIdentity{SystemIdentifier: s.report.SystemIdentifier, Marker: marker(s.tdb)}
+	s.tdb.Status.Identity = &v1alpha1.DatabaseIdentity{SystemIdentifier: s.report.SystemIdentifier, Marker: marker(s)}
 	s.tdb.Status.Tenants = int32(min(s.report.TenantCount, 1<<30)) //nolint:gosec // bounded by min
 	return "The registry is in schema " + postgres.RegistrySchema, nil
 }
@@ -108,20 +119,41 @@ func (r *Reconciler) bootstrap(ctx context.Context, s *scope) (string, error) {
 func (r *Reconciler) checkIdentity(ctx context.Context, s *scope) error {
 	accept := s.tdb.Annotations[v1alpha1.AnnotationAcceptIdentity]
 	switch {
-	case s.report.Bootstrapped && (s.report.Marker != marker(s.tdb) || s.report.Moved):
-		if accept != "" && (accept == s.report.SystemIdentifier || accept == s.report.Marker) {
-			return s.db.AcceptIdentity(ctx, marker(s.tdb))
+	case s.report.Bootstrapped && (!isOurs(s) || s.report.Moved):
+		if accept == foreign(s) {
+			s.report.Marker = string(s.tdb.UID) + "." + rand.Text()
+			return s.db.AcceptIdentity(ctx, s.report.Marker)
 		}
 		return fault.NewInvalid(v1alpha1.ReasonIdentityMismatch,
-			"The database holds a registry that another TenantDatabase or server wrote. If this database should be taken over and nobody else works on it, run: kubectl annotate tenantdatabase %s -n %s %s=%s",
-			s.tdb.Name, s.tdb.Namespace, v1alpha1.AnnotationAcceptIdentity, s.report.SystemIdentifier)
+			"The database holds a registry that another TenantDatabase or server wrote. If this database should be taken over and nobody else works on it, run: kubectl annotate --overwrite tenantdatabase %s -n %s %s=%s",
+			s.tdb.Name, s.tdb.Namespace, v1alpha1.AnnotationAcceptIdentity, foreign(s))
 	case !s.report.Bootstrapped && s.tdb.Status.Identity != nil && accept != s.report.SystemIdentifier:
 		return fault.NewInvalid(v1alpha1.ReasonIdentityChanged,
-			"The database has no registry any more: this is another or an emptied server (system identifier %s, before: %s). Point the Secret at the right one, or to start anew run: kubectl annotate tenantdatabase %s -n %s %s=%s",
+			"The database has no registry any more: this is another or an emptied server (system identifier %s, before: %s). Point the Secret at the right one, or to start anew run: kubectl annotate --overwrite tenantdatabase %s -n %s %s=%s",
 			s.report.SystemIdentifier, s.tdb.Status.Identity.SystemIdentifier, s.tdb.Name, s.tdb.Namespace, v1alpha1.AnnotationAcceptIdentity, s.report.SystemIdentifier)
 	}
 	return nil
 }
 
-// marker is the mark in the registry: one TenantDatabase has one database.
-func marker(tdb *v1alpha1.TenantDatabase) string { return string(tdb.UID) }
+// foreign is what is not ours in the registry's identity. It is what has to be accepted.
+func foreign(s *scope) string {
+	if s.report.Marker != "" && !isOurs(s) {
+		return s.report.Marker
+	}
+	return s.report.SystemIdentifier
+}
+
+// marker is the mark in the registry: one TenantDatabase has one database. It is the object's UID,
+// and something new behind it after each takeover: an annotation that was obeyed once, and stays,
+// takes nothing back from somebody who took over since.
+func marker(s *scope) string {
+	if isOurs(s) {
+		return s.report.Marker
+	}
+	return string(s.tdb.UID)
+}
+
+func isOurs(s *scope) bool {
+	uid, _, _ := strings.Cut(s.report.Marker, ".")
+	return uid == string(s.tdb.UID)
+}

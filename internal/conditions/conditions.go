@@ -11,8 +11,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// maxMessage bounds a message; the API takes 32 KiB, a reader far less.
-const maxMessage = 1024
+// maxMessage bounds a message, in bytes; the API takes 32 KiB, a reader far less. Statements that a
+// DBA should run have to fit.
+const maxMessage = 4096
 
 // Object is a kind with conditions in its status.
 type Object interface {

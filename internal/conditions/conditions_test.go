@@ -89,7 +89,7 @@ func TestMessagesAreBoundedAndWhole(t *testing.T) {
 	obj := newTenant()
 	conditions.False(obj, "Migrated", "Failed", strings.Repeat("ä", 5000))
 	m := conditions.Get(obj, "Migrated").Message
-	if len(m) > 1024 || !strings.HasSuffix(m, "ä...") {
+	if len(m) > 4096 || !strings.HasSuffix(m, "ä...") {
 		t.Errorf("%d bytes, ends in %q", len(m), m[len(m)-6:])
 	}
 }
