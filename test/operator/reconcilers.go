@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,7 +42,7 @@ func (s *Servers) Reconcilers(t testing.TB) *Reconcilers {
 	if err != nil {
 		t.Fatal(err)
 	}
-	status := &conditions.Writer{Client: c, Recorder: s.recorder(t)}
+	status := &conditions.Writer{Client: c, Recorder: s.recorder}
 	pools := databases.New(c, postgres.PoolOptions{MaxConns: 4})
 	t.Cleanup(pools.Close)
 	loader := sources.NewLoader(c, c)
@@ -56,23 +57,17 @@ func (s *Servers) Reconcilers(t testing.TB) *Reconcilers {
 	}
 }
 
-// recorder writes events as a manager's does.
-func (s *Servers) recorder(t testing.TB) events.EventRecorder {
-	t.Helper()
-	clients, err := kubernetes.NewForConfig(s.Operator)
+// newRecorder writes events as a manager's recorder does, until the process ends.
+func newRecorder(config *rest.Config) (events.EventRecorder, error) {
+	clients, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: clients.EventsV1()})
-	ctx, cancel := context.WithCancel(context.Background())
-	if err := broadcaster.StartRecordingToSinkWithContext(ctx); err != nil {
-		t.Fatal(err)
+	if err := broadcaster.StartRecordingToSinkWithContext(context.Background()); err != nil {
+		return nil, err
 	}
-	t.Cleanup(func() {
-		cancel()
-		broadcaster.Shutdown()
-	})
-	return broadcaster.NewRecorder(controllers.Scheme(), "tenantry")
+	return broadcaster.NewRecorder(controllers.Scheme(), "tenantry"), nil
 }
 
 // Reconcile runs one pass over an object, by the controller of its kind.

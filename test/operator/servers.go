@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -30,6 +32,8 @@ type Servers struct {
 	Admin client.WithWatch
 	// Operator logs in as the operator's service account.
 	Operator *rest.Config
+
+	recorder events.EventRecorder
 }
 
 // Start starts a control plane with controller manager and audit log, installs the CRDs, Gateway
@@ -97,7 +101,10 @@ func (s *Servers) install(ctx context.Context) error {
 			return err
 		}
 	}
-	s.Operator, err = s.Plane.ServiceAccount(ctx, operatorNamespace, operatorAccount)
+	if s.Operator, err = s.Plane.ServiceAccount(ctx, operatorNamespace, operatorAccount); err != nil {
+		return err
+	}
+	s.recorder, err = newRecorder(s.Operator)
 	return err
 }
 
@@ -143,15 +150,15 @@ func Main(m *testing.M, s **Servers, before ...func() error) int {
 }
 
 func setLogger() error {
-	path := os.Getenv(logTo)
-	if path == "" {
-		ctrl.SetLogger(logr.Discard())
-		return nil
+	logger := logr.Discard()
+	if path := os.Getenv(logTo); path != "" {
+		file, err := os.Create(path)
+		if err != nil {
+			return err
+		}
+		logger = zap.New(zap.UseDevMode(true), zap.WriteTo(file))
 	}
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	ctrl.SetLogger(zap.New(zap.UseDevMode(true), zap.WriteTo(file)))
+	ctrl.SetLogger(logger)
+	klog.SetLogger(logger)
 	return nil
 }

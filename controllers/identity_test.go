@@ -1,0 +1,88 @@
+package controllers_test
+
+import (
+	"regexp"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/test/operator"
+)
+
+var annotationInMessage = regexp.MustCompile(`tenantry\.dev/accept-identity=(\S+)`)
+
+// accept sets the annotation that the condition's message names, with its value.
+func (b *bench) accept(t *testing.T, tdb *v1alpha1.TenantDatabase, value string) {
+	t.Helper()
+	operator.Update(t, b.Servers, tdb, func(d *v1alpha1.TenantDatabase) {
+		d.Annotations = map[string]string{v1alpha1.AnnotationAcceptIdentity: value}
+	})
+}
+
+// asked returns the value of the annotation that a message asks for.
+func asked(t *testing.T, tdb *v1alpha1.TenantDatabase) string {
+	t.Helper()
+	c := conditions.Get(tdb, v1alpha1.ConditionBootstrapped)
+	match := annotationInMessage.FindStringSubmatch(c.Message)
+	if match == nil {
+		t.Fatalf("no annotation in %q", c.Message)
+	}
+	return match[1]
+}
+
+// A registry has one TenantDatabase. Another one may take it over, once, when somebody says so.
+func TestRegistryOfAnother(t *testing.T) {
+	t.Parallel()
+	b := newBench(t).settle(t)
+	acme := b.tenant(t, "acme")
+	other := b.TenantDatabase("other", "db")
+	b.Create(t, other)
+	b.pass(t, other)
+	b.Expect(t, other, operator.Stalled("Bootstrapped", v1alpha1.ReasonIdentityMismatch, "another TenantDatabase", "kubectl annotate --overwrite tenantdatabase other"))
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Ready())
+
+	b.accept(t, other, "123")
+	b.pass(t, other)
+	b.Expect(t, other, operator.Stalled("Bootstrapped", v1alpha1.ReasonIdentityMismatch))
+	b.accept(t, other, asked(t, other))
+	b.pass(t, other)
+	b.Expect(t, other, operator.Ready())
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Stalled("Bootstrapped", v1alpha1.ReasonIdentityMismatch))
+
+	// The annotation that was obeyed stays there, and takes nothing back.
+	b.accept(t, b.Database, asked(t, b.Database))
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Ready())
+	b.pass(t, other)
+	b.Expect(t, other, operator.Stalled("Bootstrapped", v1alpha1.ReasonIdentityMismatch))
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Ready())
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+}
+
+// A server without the registry that was there before is another one, or an emptied one: nothing is
+// made anew until somebody says so.
+func TestEmptiedDatabase(t *testing.T) {
+	t.Parallel()
+	b := newBench(t).settle(t)
+	acme := b.tenant(t, "acme")
+	b.sql(t, "DROP SCHEMA tenantry CASCADE")
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Stalled("Bootstrapped", v1alpha1.ReasonIdentityChanged, "has no registry any more", "kubectl annotate --overwrite tenantdatabase main"))
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Want{Condition: "Ready", Reason: v1alpha1.ReasonNotBootstrapped})
+	if diff := cmp.Diff([]string{acme.Status.Schema}, operator.Schemas(t, b.AdminDSN)); diff != "" {
+		t.Errorf("schemas (-want +got):\n%s", diff)
+	}
+	b.accept(t, b.Database, asked(t, b.Database))
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Ready())
+	// The schema is there and nobody's by the new registry's word: it is not taken over.
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaNameTaken))
+}
