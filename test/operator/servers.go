@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -150,15 +149,14 @@ func Main(m *testing.M, s **Servers, before ...func() error) int {
 }
 
 func setLogger() error {
-	logger := logr.Discard()
+	out := io.Discard
 	if path := os.Getenv(logTo); path != "" {
 		file, err := os.Create(path)
 		if err != nil {
 			return err
 		}
-		logger = zap.New(zap.UseDevMode(true), zap.WriteTo(file))
+		out = file
 	}
-	ctrl.SetLogger(logger)
-	klog.SetLogger(logger)
+	ctrl.SetLogger(zap.New(zap.UseDevMode(true), zap.WriteTo(out)))
 	return nil
 }
