@@ -85,13 +85,16 @@ func transactionControl(w []string) (class, string) {
 		return inTransaction, ""
 	case w[0] == "rollback" || w[0] == "abort":
 		return inTransaction, "a migration that takes itself back cannot be recorded; remove ROLLBACK"
-	case has(w, "chain"):
-		return inTransaction, "AND CHAIN is not supported; write COMMIT and BEGIN"
-	case w[0] == "commit" || w[0] == "end":
-		return commits, ""
 	}
+	ends := w[0] == "commit" || w[0] == "end"
 	if n := len(w); n > 2 || n == 2 && w[1] != "transaction" && w[1] != "work" {
+		if ends {
+			return inTransaction, "write COMMIT alone"
+		}
 		return inTransaction, "the transaction's modes are the engine's; write BEGIN alone"
+	}
+	if ends {
+		return commits, ""
 	}
 	return begins, ""
 }

@@ -134,6 +134,7 @@ func TestLoadRefuses(t *testing.T) {
 		"BEGIN twice":           {files: one("BEGIN;\nBEGIN;COMMIT;"), want: "0001_a.sql line 3: BEGIN inside of the transaction of line 2; end that first"},
 		"ROLLBACK":              {files: one("ROLLBACK;"), want: "0001_a.sql line 2: a migration that takes itself back cannot be recorded; remove ROLLBACK"},
 		"modes":                 {files: one("START TRANSACTION ISOLATION LEVEL SERIALIZABLE;COMMIT;"), want: "0001_a.sql line 2: the transaction's modes are the engine's; write BEGIN alone"},
+		"COMMIT and more":       {files: one("COMMIT AND CHAIN;"), want: "0001_a.sql line 2: write COMMIT alone"},
 		"two-phase":             {files: one("PREPARE TRANSACTION 'x';"), want: "0001_a.sql line 2: two-phase commit cannot be part of a migration; use BEGIN and COMMIT or neither"},
 		"concurrently in BEGIN": {files: one("BEGIN;\nCREATE INDEX CONCURRENTLY i ON t (a);COMMIT;"), want: "0001_a.sql line 3: the statement cannot run in a transaction (BEGIN in line 2); move it out"},
 		"temporary, in units":   {files: one("CREATE TEMP TABLE x (id int);\nVACUUM t;"), want: "0001_a.sql line 2: a temporary table does not survive if this migration is continued on another connection; use a plain table, or a file without statements that cannot run in a transaction"},
