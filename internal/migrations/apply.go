@@ -15,6 +15,8 @@ import (
 
 // Result is what Apply did.
 type Result struct {
+	// Read says that the ledger was read; without it the versions are unknown, not none.
+	Read bool
 	// From and To are the schema's versions before and after.
 	From, To Version
 	// Applied are the versions applied by this call, in order.
@@ -86,7 +88,7 @@ func (r *runner) pass(ctx context.Context, target Version) (progress bool, err e
 	if err != nil {
 		return false, err
 	}
-	r.exists = exists
+	r.exists, r.result.Read = exists, true
 	if r.result.To = Current(applied); len(r.result.Applied) == 0 {
 		r.result.From = r.result.To
 	}

@@ -1,6 +1,9 @@
 package migrations
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // class says how a statement may run.
 type class int
@@ -178,12 +181,7 @@ func second(w []string) string {
 }
 
 func has(w []string, word string) bool {
-	for _, x := range w {
-		if x == word {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(w, word)
 }
 
 // identifier returns a name as PostgreSQL folds it; keywords used as names included.

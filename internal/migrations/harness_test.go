@@ -228,12 +228,6 @@ func (db *database) text(t *testing.T, sql string, args ...any) string {
 	return strings.Join(lines, "\n")
 }
 
-// ledger returns the ledger's versions, states and counts.
-func (db *database) ledger(t *testing.T, target Target) string {
-	t.Helper()
-	return db.text(t, "SELECT version, state, finished FROM "+target.ledger()+" ORDER BY applied_at, length(version), version")
-}
-
 // fast is a policy for tests that expect to run out of tries.
 var fast = policy{tries: 3, first: time.Millisecond, most: 5 * time.Millisecond, concurrently: 10 * time.Second}
 

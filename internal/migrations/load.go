@@ -31,12 +31,13 @@ func Load(files []File, f Format) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := &Set{Format: f}
+	set := &Set{Format: f, index: map[Version]int{}}
 	for _, n := range known {
 		m, err := loadFile(n, f, conf)
 		if err != nil {
 			return nil, err
 		}
+		set.index[m.Version.key()] = len(set.Migrations)
 		set.Migrations = append(set.Migrations, *m)
 	}
 	if len(set.Migrations) == 0 {

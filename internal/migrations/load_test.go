@@ -226,7 +226,7 @@ func TestLimits(t *testing.T) {
 // The module behind the parser cannot report an exhausted stack: it would hang. Such statements
 // are left to the server.
 func TestDeepStatementsDoNotHangTheParser(t *testing.T) {
-	repeat := func(s string, n int) string { return strings.Repeat(s, n) }
+	repeat := strings.Repeat
 	for name, nest := range map[string]func(n int) string{
 		"operators":   func(n int) string { return "SELECT " + repeat("1+", n) + "1" },
 		"not":         func(n int) string { return "SELECT " + repeat("NOT ", n) + "a" },

@@ -118,8 +118,7 @@ CREATE UNIQUE INDEX CONCURRENTLY a_id
 			t.Errorf("indexes = %s, want the invalid one gone", got)
 		}
 		_, err = Apply(t.Context(), db.pool, target, load(t, strings.Replace(files, "a_plain", "a_other", 1)), "")
-		var changed *ChecksumChanged
-		if !errors.As(err, &changed) {
+		if _, ok := errors.AsType[*ChecksumChanged](err); !ok {
 			t.Errorf("a change of what took effect gives %v", err)
 		}
 		mended := load(t, strings.Replace(files, "UNIQUE ", "", 1))
@@ -133,6 +132,14 @@ CREATE UNIQUE INDEX CONCURRENTLY a_id
 			t.Errorf("Plan afterwards = %v, %v", steps, err)
 		}
 	})
+}
+
+// mustFail holds a runner whose session ended to say so.
+func mustFail(t *testing.T, err error) {
+	t.Helper()
+	if fault.ReasonOf(err) != ReasonConnectionLost {
+		t.Fatalf("the runner whose session ended gets %v", err)
+	}
 }
 
 func mustRead(t *testing.T, db *database, target Target) []Applied {
@@ -179,7 +186,7 @@ INSERT INTO effects VALUES (3);
 					return db.text(t, "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'PgSleep'", db.migrator) != "0"
 				})
 				db.kill(t)
-				<-failed
+				mustFail(t, <-failed)
 				for range 2 {
 					_, err := Apply(t.Context(), db.pool, target, set, "")
 					if fault.ReasonOf(err) != ReasonDecisionNeeded || !strings.HasPrefix(err.Error(), "2_batches.sql line 4: ") {
@@ -218,7 +225,7 @@ INSERT INTO effects SELECT 2 WHERE current_setting('myapp.mode') = 'careful' AND
 		}()
 		db.waiting(t, "CREATE INDEX CONCURRENTLY")
 		db.kill(t)
-		<-failed
+		mustFail(t, <-failed)
 		end()
 		db.apply(t, target, set, "")
 		if got := effects(t, db, target); got != "1 2" {
@@ -244,7 +251,7 @@ func TestSilentDeathFreesTheSchema(t *testing.T) {
 		db.waiting(t, `CREATE INDEX CONCURRENTLY "A note"`)
 		start := time.Now()
 		db.wire.die()
-		<-failed
+		mustFail(t, <-failed)
 		eventually(t, "the server noticed that its client died", func() bool {
 			return db.text(t, "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND query LIKE 'CREATE INDEX%'", db.migrator) == "0"
 		})

@@ -121,15 +121,11 @@ func pending(set *Set, applied []Applied, current, target Version) (Steps, error
 
 // checkHistory holds every applied row against the set.
 func checkHistory(set *Set, applied []Applied) error {
-	known := map[Version]*Migration{}
-	for i := range set.Migrations {
-		known[set.Migrations[i].Version.key()] = &set.Migrations[i]
-	}
 	for _, row := range applied {
-		m := known[row.Version.key()]
+		m, known := set.At(row.Version)
 		switch {
-		case m == nil && row.Version.Repeatable() && row.State == Done:
-		case m == nil:
+		case !known && row.Version.Repeatable() && row.State == Done:
+		case !known:
 			return &MigrationRemoved{File: row.File, Version: row.Version}
 		case !fits(row, m):
 			return &ChecksumChanged{File: m.File, Version: m.Version, Applied: row.Checksum, Now: m.Checksum}

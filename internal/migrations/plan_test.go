@@ -15,8 +15,9 @@ import (
 
 // fakeSet makes a set without files: a checksum is the version with "sum" behind it.
 func fakeSet(versions ...Version) *Set {
-	s := &Set{}
-	for _, v := range versions {
+	s := &Set{index: map[Version]int{}}
+	for i, v := range versions {
+		s.index[v.key()] = i
 		s.Migrations = append(s.Migrations, Migration{
 			Version: v, File: "f" + string(v), Checksum: string(v) + "sum", Repeatable: v.Repeatable(), Transactional: true,
 			Statements: []Statement{{SQL: "SELECT " + string(v)}, {SQL: "SELECT 2"}},
@@ -33,8 +34,9 @@ func done(versions ...Version) []Applied {
 	return rows
 }
 
-func running(v Version, prefix string, finished int) Applied {
-	return Applied{Version: v, File: "f" + string(v), Checksum: "older", State: Running, Prefix: prefix, Finished: finished}
+// running is the row of version 2 as a crash left it.
+func running(prefix string, finished int) Applied {
+	return Applied{Version: "2", File: "f2", Checksum: "older", State: Running, Prefix: prefix, Finished: finished}
 }
 
 func describe(steps Steps) string {
@@ -62,15 +64,15 @@ func TestPlan(t *testing.T) {
 		"up to date":                 {set: three, applied: done("R__v", "3", "2", "1")},
 		"behind":                     {set: three, applied: done("1"), want: "run 2, run 3, run R__v"},
 		"pinned":                     {set: three, applied: done("1"), target: "2", want: "run 2"},
-		"pinned with zeros":          {set: three, target: "2.0", want: "run 1, run 2"},
+		"pinned with zeros":          {set: three, target: "02.0", want: "run 1, run 2"},
 		"repeatable changed":         {set: three, applied: append(done("1", "2", "3"), changed[2]), want: "rerun R__v"},
 		"repeatable changed, pinned": {set: three, applied: append(done("1", "2"), changed[2]), target: "2"},
 		"repeatable removed":         {set: three, applied: done("1", "2", "3", "R__v", "R__w")},
-		"left running":               {set: three, applied: append(done("1"), running("2", two.prefix(1), 1)), want: "repair 2, run 3, run R__v"},
-		"left running, in doubt":     {set: three, applied: append(done("1"), running("2", two.prefix(2), 1)), want: "repair 2, run 3, run R__v"},
-		"left running, mended":       {set: three, applied: append(done("1"), running("2", two.prefix(0), 0)), want: "repair 2, run 3, run R__v"},
+		"left running":               {set: three, applied: append(done("1"), running(two.prefix(1), 1)), want: "repair 2, run 3, run R__v"},
+		"left running, in doubt":     {set: three, applied: append(done("1"), running(two.prefix(2), 1)), want: "repair 2, run 3, run R__v"},
+		"left running, mended":       {set: three, applied: append(done("1"), running(two.prefix(0), 0)), want: "repair 2, run 3, run R__v"},
 		"left running, other text": {
-			set: three, applied: append(done("1"), running("2", "other", 1)),
+			set: three, applied: append(done("1"), running("other", 1)),
 			wantErr: &ChecksumChanged{File: "f2", Version: "2", Applied: "older", Now: "2sum"}, reason: ReasonChecksumChanged,
 		},
 		"changed":         {set: three, applied: changed[:2], wantErr: &ChecksumChanged{File: "f2", Version: "2", Applied: "x", Now: "2sum"}, reason: ReasonChecksumChanged},

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -143,6 +144,9 @@ func decodeToken(raw []byte) (t token, ok bool) {
 			return t, false
 		}
 		raw = rest
+		if value > math.MaxInt32 {
+			return t, false
+		}
 		switch field {
 		case 1:
 			t.start = int(value)

@@ -1,7 +1,5 @@
 package migrations
 
-import "slices"
-
 // File is one file of a source: its name without a folder, and its text.
 type File struct {
 	Name    string
@@ -84,12 +82,15 @@ type Set struct {
 	Migrations []Migration
 	// Digest is a SHA-256 in hex over versions and checksums: equal digests mean equal sets.
 	Digest string
+
+	// index finds a version's place in Migrations.
+	index map[Version]int
 }
 
-// At returns the migration of a version.
+// At returns the migration of a version, which may be written with leading zeros.
 func (s *Set) At(v Version) (*Migration, bool) {
-	i := slices.IndexFunc(s.Migrations, func(m Migration) bool { return m.Version.key() == v.key() })
-	if i < 0 {
+	i, ok := s.index[v.key()]
+	if !ok {
 		return nil, false
 	}
 	return &s.Migrations[i], true

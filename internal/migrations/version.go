@@ -43,7 +43,11 @@ func (v Version) Repeatable() bool { return strings.HasPrefix(string(v), repeata
 
 // key is the same for versions that compare as equal.
 func (v Version) key() Version {
-	for !v.Repeatable() && strings.HasSuffix(string(v), ".0") {
+	if v.Repeatable() {
+		return v
+	}
+	v = normalVersion(string(v), ".")
+	for strings.HasSuffix(string(v), ".0") {
 		v = v[:len(v)-len(".0")]
 	}
 	return v
