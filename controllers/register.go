@@ -53,7 +53,7 @@ func Register(mgr ctrl.Manager, o Options) error {
 	status := &conditions.Writer{Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("tenantry")}
 	// A claim's news is its Tenant's.
 	silent := &conditions.Writer{Client: mgr.GetClient()}
-	pools := databases.New(live, postgres.PoolOptions{MaxConns: int32(min(max(o.DatabaseConnections, 0), maxConnections))}) //nolint:gosec // bounded
+	pools := databases.New(live, postgres.PoolOptions{MaxConns: int32(min(max(o.DatabaseConnections, 0), maxConnections))})
 	loader := sources.NewLoader(mgr.GetClient(), live)
 	tenants := &tenant.Reconciler{
 		Client: mgr.GetClient(), Live: live, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader,

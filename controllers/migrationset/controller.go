@@ -73,7 +73,7 @@ func publish(ms *v1alpha1.MigrationSet, set *migrations.Set) {
 	ms.Status.Version = string(set.Latest())
 	ms.Status.Digest = set.Digest
 	ms.Status.Format = string(set.Format)
-	ms.Status.Migrations = int32(min(len(set.Migrations), migrations.MaxFiles)) //nolint:gosec // bounded by min
+	ms.Status.Migrations = int32(min(len(set.Migrations), migrations.MaxFiles))
 }
 
 // summary also warns of what PostgreSQL's parser did not understand: the server may be newer than the

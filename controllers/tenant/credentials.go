@@ -29,10 +29,11 @@ const minPassword = 16
 // proofAge is how long a login that worked is believed to work without another log-in.
 const proofAge = 10 * time.Minute
 
-// proof is what was seen to work, and what it depends on.
+// proof is what was seen to work, and what it depends on. Who asks for a reconcile wants to know, not
+// to be told what was seen before: asked is the annotation's value at that time.
 type proof struct {
-	secretVersion, login, version, digest string
-	at                                    time.Time
+	secretVersion, login, version, digest, asked string
+	at                                           time.Time
 }
 
 // credentials writes the password to the Secret first, its verifier to the server next, and logs
@@ -183,7 +184,7 @@ func (r *Reconciler) secretVersion(ctx context.Context, s *scope) (string, error
 func (r *Reconciler) proved(s *scope) bool {
 	p, ok := r.proofOf(s)
 	return ok && s.secretVersion != "" && p.secretVersion == s.secretVersion && p.login == loginKey(s) &&
-		time.Since(p.at) < proofAge && s.observed.AppCanLogin
+		p.asked == s.tenant.Annotations[v1alpha1.AnnotationReconcile] && time.Since(p.at) < proofAge && s.observed.AppCanLogin
 }
 
 func (r *Reconciler) proofOf(s *scope) (proof, bool) {

@@ -83,8 +83,8 @@ func (w *gatewayWatch) NeedLeaderElection() bool { return true }
 
 func (w *gatewayWatch) add() error {
 	mapper := w.manager.GetRESTMapper()
-	gk := gatewayv1.SchemeGroupVersion.WithKind("HTTPRoute").GroupKind()
-	if _, err := mapper.RESTMapping(gk, gatewayv1.SchemeGroupVersion.Version); err != nil {
+	gk := gatewayv1.GroupVersion.WithKind("HTTPRoute").GroupKind()
+	if _, err := mapper.RESTMapping(gk, gatewayv1.GroupVersion.Version); err != nil {
 		return err
 	}
 	owner := handler.TypedEnqueueRequestForOwner[*gatewayv1.HTTPRoute](

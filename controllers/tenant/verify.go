@@ -33,7 +33,8 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (outcome, error) {
 			"The tenant's login %s %s", s.observed.Roles.App, wrong)
 	}
 	r.checked.Store(s.tenant.UID, proof{
-		secretVersion: s.secretVersion, login: loginKey(s), version: s.version, digest: s.digest, at: time.Now(),
+		secretVersion: s.secretVersion, login: loginKey(s), version: s.version, digest: s.digest,
+		asked: s.tenant.Annotations[v1alpha1.AnnotationReconcile], at: time.Now(),
 	})
 	return ok, nil
 }

@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"strings"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -64,21 +65,21 @@ var verdictChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool 
 }}
 
 func verdict(o client.Object) string {
-	text := ""
+	var text strings.Builder
 	if kind, ok := o.(conditions.Object); ok {
 		for _, c := range *kind.GetConditions() {
 			if c.Type != v1alpha1.ConditionReconciling && c.Type != v1alpha1.ConditionStalled {
-				text += c.Type + "=" + string(c.Status) + "/" + c.Reason + ";"
+				text.WriteString(c.Type + "=" + string(c.Status) + "/" + c.Reason + ";")
 			}
 		}
 	}
 	if ms, ok := o.(*v1alpha1.MigrationSet); ok {
-		text += ms.Status.Digest
+		text.WriteString(ms.Status.Digest)
 	}
 	if tdb, ok := o.(*v1alpha1.TenantDatabase); ok {
-		text += tdb.Status.SharedVersion
+		text.WriteString(tdb.Status.SharedVersion)
 	}
-	return text
+	return text.String()
 }
 
 // ended lets only the end of an object through: then others may have its host or its name.

@@ -3,9 +3,10 @@ package conditions
 import (
 	"time"
 
+	ctrl "sigs.k8s.io/controller-runtime"
+
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/fault"
-	ctrl "sigs.k8s.io/controller-runtime"
 )
 
 // defaultWait is the delay of a Waiting fault that names none.

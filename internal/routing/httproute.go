@@ -68,7 +68,7 @@ func serve(w Wish) gatewayv1.HTTPRouteRule {
 				Kind:      new(gatewayv1.Kind("Service")),
 				Namespace: new(gatewayv1.Namespace(w.BackendNamespace())),
 				Name:      gatewayv1.ObjectName(w.Routing.Backend.Name),
-				Port:      new(gatewayv1.PortNumber(w.Routing.Backend.Port)),
+				Port:      new(w.Routing.Backend.Port),
 			},
 			Weight: new(int32(1)),
 		}}},
