@@ -17,6 +17,9 @@ const ReasonIdentityMismatch = "IdentityMismatch"
 //go:embed registry.sql
 var registrySQL string
 
+//go:embed base.sql
+var baseSQL string
+
 // registryVersion is what registry.sql makes. A later version comes with statements that bring
 // older registries up to it.
 const registryVersion = 1
@@ -50,31 +53,6 @@ type identity struct {
 	Version     int    `json:"registry_version"`
 }
 
-// In the expression for publicCreates, a schema public that belongs to somebody else is left out:
-// the operator could not change its rights.
-const baseSQL = `WITH k AS (
-	SELECT name, r.oid, r.rolcreaterole, to_jsonb(m) AS own, EXISTS (
-		SELECT FROM pg_auth_members a JOIN pg_roles g ON g.oid = a.roleid AND g.rolname = $1 WHERE a.member = r.oid AND a.admin_option) AS gives
-	FROM unnest($2::text[]) name LEFT JOIN pg_roles r ON r.rolname = name
-		LEFT JOIN LATERAL (SELECT * FROM pg_auth_members m WHERE m.roleid = r.oid AND pg_get_userbyid(m.member) = current_user
-			ORDER BY to_jsonb(m) ->> 'set_option' DESC LIMIT 1) m ON true)
-SELECT pg_catalog.jsonb_build_object(
-	'login', current_user, 'database', d.datname, 'databaseOID', d.oid::bigint,
-	'systemID', (SELECT system_identifier::text FROM pg_control_system()),
-	'hasRegistry', EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'tenantry' AND c.relname = 'identity'),
-	'versionNum', current_setting('server_version_num')::int,
-	'noKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE oid IS NULL),
-	'weakKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE NOT rolcreaterole),
-	'idleKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE own IS NULL OR own ->> 'set_option' = 'false'),
-	'groupKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE NOT gives),
-	'hasGroup', EXISTS (SELECT FROM pg_roles WHERE rolname = $1),
-	'groupConnects', EXISTS (SELECT FROM aclexplode(d.datacl) x JOIN pg_roles r ON r.oid = x.grantee
-		WHERE r.rolname = $1 AND x.privilege_type = 'CONNECT'),
-	'publicConnects', EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x WHERE x.grantee = 0),
-	'publicCreates', EXISTS (SELECT FROM pg_namespace n, aclexplode(n.nspacl) x
-		WHERE n.nspname = 'public' AND x.grantee = 0 AND x.privilege_type = 'CREATE' AND pg_has_role(n.nspowner, 'USAGE')))
-FROM pg_database d WHERE d.datname = current_database()`
-
 // After the database was renamed, its tenants still have the keepers of its old name, which must
 // give them the group role of the new one.
 const identitySQL = `SELECT to_jsonb(i), (SELECT jsonb_agg(DISTINCT t.keeper_role) FROM tenantry.tenant t JOIN pg_roles r ON r.rolname = t.keeper_role
@@ -83,11 +61,11 @@ const identitySQL = `SELECT to_jsonb(i), (SELECT jsonb_agg(DISTINCT t.keeper_rol
 FROM tenantry.identity i`
 
 // Bootstrap makes what a database needs before its first tenant: the registry, the group role that
-// alone may connect, the keepers that make tenants' roles, and, if shared is not "", the shared schema. It returns whether it changed
-// anything; when all is there it writes nothing. The marker is the caller's own mark of this
-// database: a registry with another one, or one that was written on another server or database, is
-// refused with fault.Invalid (ReasonIdentityMismatch), because the roles that it names may be the
-// original's.
+// alone may connect, the keepers that make tenants' roles, and, if shared is not "", the shared
+// schema. It returns whether it changed anything; when all is there it writes nothing. The marker
+// is the caller's own mark of this database: a registry with another one, or one that was written
+// on another server or database, is refused with fault.Invalid (ReasonIdentityMismatch), because
+// the roles that it names may be the original's.
 func (db *DB) Bootstrap(ctx context.Context, marker, shared string) (changed bool, err error) {
 	changed, err = db.bootstrap(ctx, marker)
 	if err == nil && shared != "" {

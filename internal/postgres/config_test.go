@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,10 +149,7 @@ func TestConfigFromKeys(t *testing.T) {
 		"fqdn-uri": "postgresql://app:p%40ss%2Fw%3Ard@cluster-rw.ns.svc.cluster.local:5432/app",
 	}
 	without := func(keys ...string) map[string]string {
-		m := map[string]string{}
-		for k, v := range cnpg {
-			m[k] = v
-		}
+		m := maps.Clone(cnpg)
 		for _, k := range keys {
 			delete(m, k)
 		}
@@ -166,8 +164,10 @@ func TestConfigFromKeys(t *testing.T) {
 		"CloudNativePG, older": {keys: without("fqdn-uri"), want: parts{"cluster-rw.ns", 5432, "app", "app", "p@ss/w:rd", ""}},
 		"keys alone":           {keys: without("fqdn-uri", "uri"), want: parts{"cluster-rw", 5432, "app", "app", "p@ss/w:rd", ""}},
 		"dsn":                  {keys: map[string]string{"dsn": "host=db user=a dbname=d password=x\n"}, want: parts{"db", 5432, "d", "a", "x", ""}},
-		"service binding": {keys: map[string]string{"type": "postgresql", "host": "db", "port": "6000", "database": "d", "username": "a", "password": " x \n", "sslmode": "require"},
-			want: parts{"db", 6000, "d", "a", " x ", "require"}},
+		"service binding": {
+			keys: map[string]string{"type": "postgresql", "host": "db", "port": "6000", "database": "d", "username": "a", "password": " x \n", "sslmode": "require"},
+			want: parts{"db", 6000, "d", "a", " x ", "require"},
+		},
 		"no host":         {keys: without("fqdn-uri", "uri", "host"), err: "uri"},
 		"wrong sslmode":   {keys: map[string]string{"uri": "postgres://a@db/d", "sslmode": "maybe"}, err: "sslmode"},
 		"wrong authority": {keys: map[string]string{"uri": "postgres://a@db/d", "ca.crt": "no PEM"}, err: "ca.crt"},

@@ -115,7 +115,7 @@ func (db *DB) endSessions(ctx context.Context, row *registered) error {
 
 func (db *DB) terminate(ctx context.Context, row *registered, version int) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
-		return script(ctx, tx, actingAs(row.Keeper, version, row.App, "SET LOCAL ROLE "+ident(row.App),
+		return script(ctx, tx, actingAs(row.Keeper, version, row.App, nil, "SET LOCAL ROLE "+ident(row.App),
 			"SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename = "+literal(row.App))...)
 	})
 }

@@ -86,7 +86,7 @@ func readRemains(ctx context.Context, tx pgx.Tx, row *registered) (r remains, er
 func (r remains) statements(row *registered) []string {
 	s := slices.Clone(dropSettings)
 	as := func(role string, do ...string) {
-		s = append(s, actingAs(row.Keeper, r.version, role, append([]string{"SET LOCAL ROLE " + ident(role)}, do...)...)...)
+		s = append(s, actingAs(row.Keeper, r.version, role, nil, append([]string{"SET LOCAL ROLE " + ident(role)}, do...)...)...)
 	}
 	var gone []string
 	if r.schema && !r.owner { // restored without its roles: then the operator owns it, or may not
@@ -158,7 +158,7 @@ func (db *DB) dropTables(ctx context.Context, uid, schema string) (done bool, er
 		for i := range tables {
 			tables[i] = ident(schema, tables[i])
 		}
-		return script(ctx, tx, slices.Concat(dropSettings, actingAs(row.Keeper, r.version, row.Owner,
+		return script(ctx, tx, slices.Concat(dropSettings, actingAs(row.Keeper, r.version, row.Owner, nil,
 			"SET LOCAL ROLE "+ident(row.Owner), "DROP TABLE IF EXISTS "+strings.Join(tables, ", ")+" CASCADE"))...)
 	})
 	return done, err

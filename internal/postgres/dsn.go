@@ -3,6 +3,7 @@ package postgres
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -204,13 +205,11 @@ var dsnKeys = map[string]func(*Config, string) error{
 
 func oneOf(key string, field func(*Config) *string, allowed ...string) func(*Config, string) error {
 	return func(c *Config, v string) error {
-		for _, a := range allowed {
-			if v == a {
-				*field(c) = v
-				return nil
-			}
+		if !slices.Contains(allowed, v) {
+			return invalidDSN("has a wrong %s; it is one of %s", key, strings.Join(allowed, ", "))
 		}
-		return invalidDSN("has a wrong %s; it is one of %s", key, strings.Join(allowed, ", "))
+		*field(c) = v
+		return nil
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/postgres"
 )
 
@@ -237,9 +238,15 @@ func TestProbe(t *testing.T) {
 	if diff := cmp.Diff(bad, must(postgres.Probe(t.Context(), login, "acme"))(t)); diff != "" {
 		t.Errorf("probe of a damaged tenant (-want +got):\n%s", diff)
 	}
-	_, err := postgres.Probe(t.Context(), login.WithLogin(login.User(), "wrong"), "acme")
-	if postgres.CauseOf(err) != postgres.AuthenticationFailed {
-		t.Errorf("wrong password: %v", err)
+	wrong := login.WithLogin(login.User(), "wrong")
+	if _, err := postgres.Probe(t.Context(), wrong, "acme"); postgres.CauseOf(err) != postgres.AuthenticationFailed {
+		t.Errorf("probe with a wrong password: %v", err)
+	}
+	if err := postgres.Login(t.Context(), wrong); fault.ReasonOf(err) != string(postgres.AuthenticationFailed) {
+		t.Errorf("login with a wrong password: %v", err)
+	}
+	if err := postgres.Login(t.Context(), login); err != nil {
+		t.Error(err)
 	}
 	if got := must(postgres.Probe(t.Context(), login, "nothing"))(t); got.SchemaUsage {
 		t.Error("a schema that does not exist can be used")

@@ -59,8 +59,11 @@ func configOf(keys map[string][]byte) (Config, error) {
 	// A password may end in a line break that somebody's editor put there; a Secret made for a
 	// program is taken as it is, so only the other keys are trimmed.
 	return configFromPairs([]pair{
-		{"host", host}, {"port", text(keys, "port")}, {"dbname", database},
-		{"user", user}, {"password", strings.TrimRight(string(keys["password"]), "\r\n")},
+		{"host", host},
+		{"port", text(keys, "port")},
+		{"dbname", database},
+		{"user", user},
+		{"password", strings.TrimRight(string(keys["password"]), "\r\n")},
 	})
 }
 

@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,28 +29,44 @@ func TestValidateSchemaName(t *testing.T) {
 	}
 }
 
-func TestRoleNames(t *testing.T) {
-	tests := map[string]struct{ database, schema, want string }{
-		"plain":               {"shop", "acme", "tn_shop__acme_owner"},
-		"underscores":         {"my_shop", "a_b", "tn_my_shop__a_b_owner"},
-		"joint in database":   {"my__shop", "acme", "tn_acme_87cd7dc4ea0b91ea_owner"},
-		"database ends in _":  {"shop_", "acme", "tn_acme_da4ecf60f64a9c4b_owner"},
-		"upper case":          {"Shop", "acme", "tn_acme_7d1d5a2fe0f1ba5e_owner"},
-		"too long":            {"shop", strings.Repeat("x", 50), ""},
-		"hostile database":    {`sh"op; --`, "acme", ""},
-		"another language":    {"лавка", "acme", ""},
-		"nothing of it is ok": {"лавка", "ü", ""},
+// The names are in databases: a release that makes others loses the roles of the one before.
+func TestRoleNamesStayTheSame(t *testing.T) {
+	type names struct{ app, group, migrator, shared, keeper string }
+	tests := map[string]struct {
+		database, schema string
+		want             names
+	}{
+		"plain": {"shop", "acme", names{
+			"tn_shop__acme_app", "tenantry_tenants_shop", "tenantry_mig_acme_074970f793950124", "tenantry_shared_shop__acme_owner", "tenantry_keeper_shop_15",
+		}},
+		"__ in the database": {"my__shop", "acme", names{
+			"tn_acme_82fdc0dfbdb14158_app", "tenantry_tenants_my_shop__8c88478257f478ad", "tenantry_mig_acme_82fdc0dfbdb14158",
+			"tenantry_shared_acme_82fdc0dfbdb14158_owner", "tenantry_keeper_my_shop__8c88478257f478ad_15",
+		}},
+		"_ at its end": {"shop_", "acme", names{
+			"tn_acme_b864abf8ba91cc3f_app", "tenantry_tenants_shop_", "tenantry_mig_acme_b864abf8ba91cc3f",
+			"tenantry_shared_acme_b864abf8ba91cc3f_owner", "tenantry_keeper_shop__15",
+		}},
+		"too long": {"shop", strings.Repeat("x", 50), names{
+			"tn_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx_1bb3842a11cc3397_app", "tenantry_tenants_shop", "tenantry_mig_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx_1bb3842a11cc3397",
+			"tenantry_shared_xxxxxxxxxxxxxxxxxxxxxxxx_1bb3842a11cc3397_owner", "tenantry_keeper_shop_13",
+		}},
+		"no character of them fits": {"лавка", "ü", names{
+			"tn_x_983282b9d65a9ea9_app", "tenantry_tenants_x__3a64df4f3454aa52", "tenantry_mig_x_983282b9d65a9ea9",
+			"tenantry_shared_x_983282b9d65a9ea9_owner", "tenantry_keeper_x__3a64df4f3454aa52_10",
+		}},
 	}
 	for name, tt := range tests {
-		got := postgres.TenantRoles(tt.database, tt.schema)
-		if len(got.Owner) > 63 || len(got.App) > 63 || strings.TrimSuffix(got.Owner, "_owner") != strings.TrimSuffix(got.App, "_app") {
-			t.Errorf("%s: %+v", name, got)
+		roles := postgres.TenantRoles(tt.database, tt.schema)
+		got := names{
+			roles.App, postgres.GroupRole(tt.database), postgres.MigratorRole(tt.database, tt.schema),
+			postgres.SharedOwnerRole(tt.database, tt.schema), postgres.KeeperRole(tt.database, tt.schema),
 		}
-		if strings.HasPrefix(tt.want, "tn_"+tt.database+"__") && got.Owner != tt.want {
-			t.Errorf("%s: %s, want %s", name, got.Owner, tt.want)
+		if got != tt.want || strings.TrimSuffix(roles.Owner, "_owner") != strings.TrimSuffix(roles.App, "_app") {
+			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
 		}
-		if tt.want != "" && strings.Contains(tt.want, "__") != strings.Contains(got.Owner, "__") {
-			t.Errorf("%s: %s", name, got.Owner)
+		if !slices.Contains(postgres.KeeperRoles(tt.database), got.keeper) {
+			t.Errorf("%s: %s is no keeper", name, got.keeper)
 		}
 	}
 }
@@ -91,6 +109,9 @@ func TestRoleNamesAreInjective(t *testing.T) {
 			see(r.Owner, [3]string{"owner", p.a, p.b})
 			see(r.App, [3]string{"app", p.a, p.b})
 			see(postgres.GroupRole(p.a), [3]string{"group", p.a})
+			for i, keeper := range postgres.KeeperRoles(p.a) {
+				see(keeper, [3]string{"keeper", p.a, strconv.Itoa(i)})
+			}
 			see(postgres.MigratorRole(p.a, p.b), [3]string{"migrator", p.a, p.b})
 			see(postgres.SharedOwnerRole(p.a, p.b), [3]string{"shared", p.a, p.b})
 		}

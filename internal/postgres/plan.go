@@ -52,15 +52,15 @@ func (p *plan) statements(c *catalog) []string {
 	if p.empty() {
 		return nil
 	}
-	s := append([]string{"SET LOCAL ROLE " + ident(c.keeper)}, sqlOf(p.keeper)...)
-	if len(p.admin)+len(p.owner) > 0 {
-		inside := sqlOf(p.admin)
-		if len(p.owner) > 0 {
-			inside = append(append(inside, "SET LOCAL ROLE "+ident(c.names.Owner)), sqlOf(p.owner)...)
-		}
-		s = append(s, actingAs(c.keeper, c.VersionNum, c.names.Owner, inside...)...)
+	asKeeper := sqlOf(p.keeper)
+	if len(p.admin)+len(p.owner) == 0 {
+		return slices.Concat([]string{"SET LOCAL ROLE " + ident(c.keeper)}, asKeeper, []string{"RESET ROLE"})
 	}
-	return append(s, "RESET ROLE")
+	inside := sqlOf(p.admin)
+	if len(p.owner) > 0 {
+		inside = append(append(inside, "SET LOCAL ROLE "+ident(c.names.Owner)), sqlOf(p.owner)...)
+	}
+	return actingAs(c.keeper, c.VersionNum, c.names.Owner, asKeeper, inside...)
 }
 
 func sqlOf(fixes []fix) []string {
@@ -71,16 +71,15 @@ func sqlOf(fixes []fix) []string {
 	return sql
 }
 
-// actingAs lets the operator SET ROLE to one that a keeper made, for the statements inside. The
-// keeper is a member for that long only: at rest nobody but migrators may act as a tenant's role,
-// and memberships that PostgreSQL would walk at every check stay few.
-func actingAs(keeper string, versionNum int, role string, inside ...string) []string {
-	s := []string{
-		"SET LOCAL ROLE " + ident(keeper),
-		"GRANT " + ident(role) + " TO " + ident(keeper) + actOptions(versionNum),
-		"RESET ROLE",
-	}
-	return append(append(s, inside...), "SET LOCAL ROLE "+ident(keeper), "REVOKE "+ident(role)+" FROM "+ident(keeper), "RESET ROLE")
+// actingAs lets the operator SET ROLE to one that a keeper made, for the statements inside; before
+// them the keeper has statements of its own. The keeper is a member for that long only: at rest
+// nobody but migrators may act as a tenant's role. PostgreSQL walks all memberships anew at the
+// first SET ROLE after one changed, hence no more of them than must be.
+func actingAs(keeper string, versionNum int, role string, first []string, inside ...string) []string {
+	return slices.Concat(
+		[]string{"SET LOCAL ROLE " + ident(keeper)}, first,
+		[]string{"GRANT " + ident(role) + " TO " + ident(keeper) + actOptions(versionNum), "RESET ROLE"}, inside,
+		[]string{"SET LOCAL ROLE " + ident(keeper), "REVOKE " + ident(role) + " FROM " + ident(keeper), "RESET ROLE"})
 }
 
 func (p *plan) asKeeper(what, format string, args ...any) {

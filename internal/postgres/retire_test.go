@@ -105,8 +105,10 @@ func TestDropBlocked(t *testing.T) {
 		"a default":      {"CREATE TABLE reports.r (i int DEFAULT acme.f())", "DROP TABLE reports.r", "default value for column i of table reports.r"},
 		"a function":     {"CREATE FUNCTION reports.g() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM acme.item; END", "DROP FUNCTION reports.g", "function reports.g()"},
 		"a table's type": {"CREATE FUNCTION reports.g(acme.item) RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP FUNCTION reports.g", "function reports.g(acme.item)"},
-		"a policy": {"CREATE TABLE reports.r (i int); CREATE POLICY p ON reports.r USING (i IN (SELECT id FROM acme.item))", "DROP TABLE reports.r",
-			"policy p on table reports.r"},
+		"a policy": {
+			"CREATE TABLE reports.r (i int); CREATE POLICY p ON reports.r USING (i IN (SELECT id FROM acme.item))", "DROP TABLE reports.r",
+			"policy p on table reports.r",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -124,8 +124,10 @@ func TestRecords(t *testing.T) {
 	rows := must(db.Tenants(t.Context()))(t)
 	database := db.Config().Database()
 	want := []postgres.RegistryRow{
-		{Schema: "acme", UID: acme.UID, Namespace: "customers", Name: "acme", Roles: postgres.TenantRoles(database, "acme"), State: "active",
-			Version: "12", Digest: "d", Domains: []string{"a.com", "b.com", "c.com"}},
+		{
+			Schema: "acme", UID: acme.UID, Namespace: "customers", Name: "acme", Roles: postgres.TenantRoles(database, "acme"), State: "active",
+			Version: "12", Digest: "d", Domains: []string{"a.com", "b.com", "c.com"},
+		},
 		{Schema: "other", UID: other.UID, Namespace: "customers", Name: "other", Roles: postgres.TenantRoles(database, "other"), State: "active", Domains: []string{}},
 	}
 	if diff := cmp.Diff(want, rows); diff != "" {

@@ -72,7 +72,7 @@ func escapeOption(v string) string {
 func percentEncode(s string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if c := s[i]; isUnreserved(c) {
 			b.WriteByte(c)
 		} else {
