@@ -66,6 +66,9 @@ func (r *Reconciler) credentials(ctx context.Context, s *scope) (outcome, error)
 func (r *Reconciler) login(ctx context.Context, s *scope, isNew bool) error {
 	if !isNew {
 		err := postgres.Login(ctx, *s.login)
+		if isFull(err) {
+			return nil // The server counts sessions after it has taken the password.
+		}
 		if fault.ReasonOf(err) != v1alpha1.ReasonAuthenticationFailed {
 			return err
 		}

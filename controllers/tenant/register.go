@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -83,7 +84,7 @@ func (w *gatewayWatch) NeedLeaderElection() bool { return true }
 
 func (w *gatewayWatch) add() error {
 	mapper := w.manager.GetRESTMapper()
-	gk := gatewayv1.GroupVersion.WithKind("HTTPRoute").GroupKind()
+	gk := schema.GroupKind{Group: gatewayv1.GroupName, Kind: "HTTPRoute"}
 	if _, err := mapper.RESTMapping(gk, gatewayv1.GroupVersion.Version); err != nil {
 		return err
 	}

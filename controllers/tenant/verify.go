@@ -25,6 +25,9 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{}, err
 	}
 	result, err := postgres.Probe(ctx, *s.login, s.wanted.Schema)
+	if isFull(err) && (s.served() || r.sameVersion(s)) {
+		return done("The tenant's own login was verified before; all its connections are in use now"), nil
+	}
 	if err != nil {
 		return outcome{}, err
 	}
@@ -43,6 +46,10 @@ func (r *Reconciler) sameVersion(s *scope) bool {
 	p, ok := r.proofOf(s)
 	return ok && p.version == s.version && p.digest == s.digest
 }
+
+// isFull : a customer whose pool holds every connection that the class allows is at work, and must not
+// be told to be broken because the operator finds no room to look.
+func isFull(err error) bool { return fault.ReasonOf(err) == v1alpha1.ReasonTooManyConnections }
 
 // readLogin reads the Secret again where credentials had no need to.
 func (r *Reconciler) readLogin(ctx context.Context, s *scope) error {

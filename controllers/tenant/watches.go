@@ -3,7 +3,6 @@ package tenant
 import (
 	"context"
 	"strings"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
