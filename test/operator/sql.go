@@ -68,3 +68,11 @@ func Schemas(t testing.TB, dsn string) []string {
 	return Query[[]string](t, dsn, `SELECT coalesce(array_agg(nspname::text ORDER BY 1), '{}') FROM pg_namespace
 		WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'public', 'tenantry')`)
 }
+
+// Hold opens a session that stays until the test ends.
+func Hold(t testing.TB, dsn string) *pgx.Conn {
+	t.Helper()
+	conn := open(t, dsn)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	return conn
+}

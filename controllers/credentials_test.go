@@ -1,0 +1,169 @@
+package controllers_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/test/operator"
+)
+
+// secret reads the tenant's Secret.
+func (b *bench) secret(t *testing.T, tenant *v1alpha1.Tenant) *corev1.Secret {
+	t.Helper()
+	s := &corev1.Secret{}
+	s.Namespace, s.Name = tenant.Namespace, tenant.Name+"-db"
+	b.Get(t, s)
+	return s
+}
+
+// keys are the Secret's, as text.
+func keys(s *corev1.Secret) map[string]string {
+	text := map[string]string{}
+	for k, v := range s.Data {
+		text[k] = string(v)
+	}
+	return text
+}
+
+// What people do to a tenant's Secret or login by hand is mended by the next pass, and the customer's
+// connection string then works.
+func TestCredentialsByHand(t *testing.T) {
+	t.Parallel()
+	const mine = "a-password-of-our-own+/=&@"
+	app := func(b *bench) string {
+		return "tn_" + b.Name + "__" + strings.ReplaceAll(b.Namespace, "-", "_") + "__acme_app"
+	}
+	edit := func(change func(*corev1.Secret)) func(*testing.T, *bench, *v1alpha1.Tenant) {
+		return func(t *testing.T, b *bench, tenant *v1alpha1.Tenant) {
+			operator.Update(t, b.Servers, b.secret(t, tenant), change)
+		}
+	}
+	sql := func(text string) func(*testing.T, *bench, *v1alpha1.Tenant) {
+		return func(t *testing.T, b *bench, _ *v1alpha1.Tenant) {
+			b.sql(t, strings.NewReplacer("APP", app(b), "DB", b.Name).Replace(text))
+		}
+	}
+	same := func(before, after map[string]string) string { return cmp.Diff(before, after) }
+	replaced := func(before, after map[string]string) string {
+		if before["password"] == after["password"] || len(after["password"]) < 22 {
+			return "the password was not replaced"
+		}
+		before["password"], before["uri"] = after["password"], after["uri"]
+		return cmp.Diff(before, after)
+	}
+	for name, tt := range map[string]struct {
+		do func(*testing.T, *bench, *v1alpha1.Tenant)
+		// want compares the Secret's keys before and after.
+		want func(before, after map[string]string) string
+		// asked says that nothing in the cluster or the catalog shows it: only a look that a user asks
+		// for, or the regular one, finds it.
+		asked bool
+	}{
+		"Secret deleted": {
+			do:   func(t *testing.T, b *bench, tenant *v1alpha1.Tenant) { b.Delete(t, b.secret(t, tenant)) },
+			want: replaced,
+		},
+		"password edited": {
+			do: edit(func(s *corev1.Secret) { s.Data["password"] = []byte(mine) }),
+			want: func(_, after map[string]string) string {
+				if after["password"] != mine {
+					return "a good password was not taken over"
+				}
+				return ""
+			},
+		},
+		"password too short":      {do: edit(func(s *corev1.Secret) { s.Data["password"] = []byte("short") }), want: replaced},
+		"password of spaces":      {do: edit(func(s *corev1.Secret) { s.Data["password"] = []byte("a password with spaces") }), want: replaced},
+		"password removed":        {do: edit(func(s *corev1.Secret) { delete(s.Data, "password") }), want: replaced},
+		"key removed":             {do: edit(func(s *corev1.Secret) { delete(s.Data, "host") }), want: same},
+		"uri edited":              {do: edit(func(s *corev1.Secret) { s.Data["uri"] = []byte("postgres://elsewhere") }), want: same},
+		"all keys removed":        {do: edit(func(s *corev1.Secret) { s.Data = nil }), want: replaced},
+		"role without LOGIN":      {do: sql("ALTER ROLE APP NOLOGIN"), want: same},
+		"role without password":   {do: sql("ALTER ROLE APP NOLOGIN PASSWORD NULL"), want: same},
+		"password changed in SQL": {do: sql("ALTER ROLE APP PASSWORD 'something else'"), want: same, asked: true},
+		"search_path changed":     {do: sql("ALTER ROLE APP IN DATABASE DB SET search_path = public"), want: same},
+		"own key beside": {do: edit(func(s *corev1.Secret) { s.Data["team"] = []byte("blue") }), want: func(before, after map[string]string) string {
+			before["team"] = "blue"
+			return cmp.Diff(before, after)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t).settle(t)
+			acme := b.tenant(t, "acme")
+			before := keys(b.secret(t, acme))
+			tt.do(t, b, acme)
+			if tt.asked {
+				b.Nudge(t, acme)
+			}
+			b.pass(t, acme)
+			b.Expect(t, acme, operator.Ready())
+			after := keys(b.secret(t, acme))
+			if diff := tt.want(before, after); diff != "" {
+				t.Errorf("Secret: %s", diff)
+			}
+			operator.Exec(t, after["uri"], "INSERT INTO note (body) VALUES ('works')")
+		})
+	}
+}
+
+// A pool of the customer's keeps its sessions while the operator mends.
+func TestPasswordIsNotTouched(t *testing.T) {
+	t.Parallel()
+	b := newBench(t).settle(t)
+	acme := b.tenant(t, "acme")
+	verifier := func() string {
+		return operator.Query[string](t, b.AdminDSN, `SELECT rolpassword FROM pg_authid WHERE rolname LIKE $1`, "%"+acme.Status.Schema+"_app")
+	}
+	before := verifier()
+	b.restart(t)
+	b.pass(t, b.Set)
+	b.pass(t, b.Database)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	if after := verifier(); after != before {
+		t.Error("the operator's restart changed the tenant's password")
+	}
+	if got := before[:14]; got != "SCRAM-SHA-256$" {
+		t.Errorf("the password is kept as %s", got)
+	}
+}
+
+// The operator writes the Secret first: one that ended there goes on from it.
+func TestCredentialsAfterCrash(t *testing.T) {
+	t.Parallel()
+	b := newBench(t).settle(t)
+	acme := b.tenant(t, "acme")
+	// The server has not got the password that is in the Secret, as after a crash between the two.
+	operator.Update(t, b.Servers, b.secret(t, acme), func(s *corev1.Secret) { s.Data["password"] = []byte("the-next-password-1") })
+	b.restart(t)
+	b.pass(t, b.Database)
+	b.pass(t, b.Set)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	got := keys(b.secret(t, acme))
+	if got["password"] != "the-next-password-1" {
+		t.Error("the password in the Secret was replaced")
+	}
+	if err := operator.LogsIn(t, got["uri"]); err != nil {
+		t.Errorf("the Secret's login does not work: %v", err)
+	}
+}
+
+// A connection limit that is spent keeps the operator's own log-in out; the customer is not told to
+// be broken for that.
+func TestSpentConnectionLimit(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Class.Spec.Limits = &v1alpha1.TenantLimits{Connections: 1}
+	b.settle(t)
+	acme := b.tenant(t, "acme")
+	operator.Hold(t, keys(b.secret(t, acme))["uri"])
+	b.Nudge(t, acme)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+}
