@@ -50,8 +50,8 @@ func TestNewTenantTakesOneMessage(t *testing.T) {
 		set := mustLoad(t, twelve(nil))
 		before := db.wire.queries.Load()
 		result := db.apply(t, target, set, "")
-		if n := db.wire.queries.Load() - before; n != 4 {
-			t.Errorf("Apply sent %d messages, want 4: read the ledger, migrate, deallocate, discard", n)
+		if n := db.wire.queries.Load() - before; n != 2 {
+			t.Errorf("Apply sent %d messages, want 2: read the ledger, migrate", n)
 		}
 		if result.From != "" || result.To != "12" || len(result.Applied) != 12 {
 			t.Errorf("result = %+v", result)

@@ -3,6 +3,7 @@ package migrations
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -39,7 +40,7 @@ func (r *runner) runBatch(ctx context.Context, steps Steps) (int, error) {
 	_, err = s.run(ctx, conn)
 	f, failed := errors.AsType[*failure](err)
 	if !failed {
-		r.exists = true
+		r.exists, r.dirty = true, slices.ContainsFunc(steps, func(step Step) bool { return step.Migration.leaks() })
 		return len(steps), err
 	}
 	r.rollback(ctx, conn)
@@ -75,6 +76,9 @@ func (r *runner) compose(steps Steps) *script {
 			s.own(i, "COMMIT")
 		}
 		s.own(i, "BEGIN")
+		if i > 0 {
+			s.own(i, "RESET ALL") // a trigger may have set something
+		}
 		s.own(i, r.target.settings("LOCAL")...)
 		if i < len(steps)-1 {
 			s.own(i, "SET LOCAL synchronous_commit = off")
@@ -91,6 +95,9 @@ func (r *runner) compose(steps Steps) *script {
 		}
 		s.commit(i)
 	}
+	// Spares a round trip to clean up behind statements that leave nothing themselves. What they
+	// call by triggers and defaults might.
+	s.own(len(steps)-1, "SET SESSION AUTHORIZATION DEFAULT", "RESET ALL", "SELECT pg_catalog.pg_advisory_unlock_all()")
 	return s
 }
 

@@ -118,6 +118,9 @@ func (r *runner) explain(err error, reason string) error {
 func (e *PartialError) judge(err error, reason string) {
 	e.kind, e.reason = fault.Transient, reason
 	if reason != "" {
+		if postgres.CauseOf(err) == postgres.LockTimeout {
+			e.Message = "another session holds a lock that the statement needs; it is tried again"
+		}
 		return
 	}
 	switch cause := postgres.CauseOf(err); cause {

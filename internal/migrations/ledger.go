@@ -65,9 +65,8 @@ func (t Target) deleteRow(row Applied) string {
 // guard fails unless the ledger is absent or a plain table of the owner: a migration might have put
 // a view in its place, which would run functions as whoever reads it.
 func (t Target) guard() string {
-	return fmt.Sprintf(`SELECT 1 / CASE WHEN c.relkind = 'r' AND NOT c.relhasrules AND NOT c.relrowsecurity AND r.rolname = %s THEN 1 ELSE 0 END
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
-WHERE n.nspname = %s AND c.relname = %s`, literal(t.Owner), literal(t.Schema), literal(ledgerTable))
+	return fmt.Sprintf(`SELECT 1 / CASE WHEN relkind = 'r' AND NOT relhasrules AND NOT relrowsecurity AND relowner = %s::pg_catalog.regrole THEN 1 ELSE 0 END
+FROM pg_catalog.pg_class WHERE oid = %s`, literal(ident(t.Owner)), regclass(t.Schema, ledgerTable))
 }
 
 // ReadLedger returns the rows of a schema's ledger in no particular order, none if it has no ledger
