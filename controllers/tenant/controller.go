@@ -77,7 +77,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	fresh, err := conditions.AddFinalizer(ctx, r.Client, t)
 	if err != nil {
-		return ctrl.Result{}, conditions.IgnoreStale(err)
+		return conditions.Written(err)
 	}
 	s := &scope{tenant: t, base: t.DeepCopy(), fresh: fresh, started: time.Now()}
 	stepErrs := r.runSteps(ctx, s)

@@ -43,7 +43,7 @@ func (r *Reconciler) reconcileDelete(ctx context.Context, t *v1alpha1.Tenant) (c
 	}
 	r.Placement.Release(t.UID)
 	r.checked.Delete(t.UID)
-	return ctrl.Result{}, conditions.RemoveFinalizer(ctx, r.Client, t)
+	return conditions.Written(conditions.RemoveFinalizer(ctx, r.Client, t))
 }
 
 // removeRoutes returns nil only when the API server has no route of the tenant any more.

@@ -53,10 +53,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	var verdict error
 	if class.DeletionTimestamp.IsZero() {
 		if _, err := conditions.AddFinalizer(ctx, r.Client, class); err != nil {
-			return ctrl.Result{}, conditions.IgnoreStale(err)
+			return conditions.Written(err)
 		}
 	} else if tenants == 0 {
-		return ctrl.Result{}, conditions.RemoveFinalizer(ctx, r.Client, class)
+		return conditions.Written(conditions.RemoveFinalizer(ctx, r.Client, class))
 	}
 	base := class.DeepCopy()
 	class.Status.Tenants = int32(min(tenants, 1<<30)) //nolint:gosec // bounded by min

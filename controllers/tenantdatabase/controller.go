@@ -46,7 +46,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return r.reconcileDelete(ctx, tdb)
 	}
 	if _, err := conditions.AddFinalizer(ctx, r.Client, tdb); err != nil {
-		return ctrl.Result{}, conditions.IgnoreStale(err)
+		return conditions.Written(err)
 	}
 	s := &scope{tdb: tdb, base: tdb.DeepCopy()}
 	err := r.runSteps(ctx, s)
@@ -68,7 +68,7 @@ func (r *Reconciler) reconcileDelete(ctx context.Context, tdb *v1alpha1.TenantDa
 		return r.Status.Finish(ctx, base, tdb, result, err, recheck)
 	}
 	r.Pools.Forget(tdb.UID)
-	return ctrl.Result{}, conditions.RemoveFinalizer(ctx, r.Client, tdb)
+	return conditions.Written(conditions.RemoveFinalizer(ctx, r.Client, tdb))
 }
 
 // users counts the Tenants that were placed here, those being deleted included.

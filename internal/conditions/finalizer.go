@@ -2,7 +2,9 @@ package conditions
 
 import (
 	"context"
+	"time"
 
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -18,13 +20,12 @@ func AddFinalizer(ctx context.Context, c client.Client, obj Object) (first bool,
 	return true, change(ctx, c, obj, controllerutil.AddFinalizer)
 }
 
-// RemoveFinalizer lets an object go. One that is gone already, or that changed meanwhile and is
-// queued again, is no error.
+// RemoveFinalizer lets an object go.
 func RemoveFinalizer(ctx context.Context, c client.Client, obj Object) error {
 	if !controllerutil.ContainsFinalizer(obj, v1alpha1.Finalizer) {
 		return nil
 	}
-	return IgnoreStale(change(ctx, c, obj, controllerutil.RemoveFinalizer))
+	return change(ctx, c, obj, controllerutil.RemoveFinalizer)
 }
 
 // change writes the finalizers alone, under the optimistic lock: the list is replaced as a whole.
@@ -34,11 +35,12 @@ func change(ctx context.Context, c client.Client, obj Object, how func(client.Ob
 	return c.Patch(ctx, obj, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
 }
 
-// IgnoreStale drops the errors of a write on an object that changed or went meanwhile: the change
-// has queued it again.
-func IgnoreStale(err error) error {
+// Written ends a pass with a write: one on an object that changed meanwhile is soon tried again on
+// what it is now, and one on an object that is gone is done. The change itself may have queued
+// nothing: watches leave out what only moves a status, and the cache is behind our own writes too.
+func Written(err error) (ctrl.Result, error) {
 	if IsConflict(err) {
-		return nil
+		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
-	return client.IgnoreNotFound(err)
+	return ctrl.Result{}, client.IgnoreNotFound(err)
 }
