@@ -64,7 +64,9 @@ func (r *Reconciler) migrateNow(ctx context.Context, s *scope, ms *v1alpha1.Migr
 		LockTimeout:      time.Duration(ms.Spec.LockTimeoutMilliseconds) * time.Millisecond,
 		StatementTimeout: time.Duration(ms.Spec.StatementTimeoutSeconds) * time.Second,
 	}, set, target)
-	s.tenant.Status.Version = string(result.To)
+	if result.Read { // otherwise nobody knows, and what was known still stands
+		s.tenant.Status.Version = string(result.To)
+	}
 	if recordErr := r.record(ctx, s, set, result); recordErr != nil && err == nil {
 		err = recordErr
 	}

@@ -42,7 +42,9 @@ func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error
 		LockTimeout:      time.Duration(ms.Spec.LockTimeoutMilliseconds) * time.Millisecond,
 		StatementTimeout: time.Duration(ms.Spec.StatementTimeoutSeconds) * time.Second,
 	}, set, set.Latest())
-	s.tdb.Status.SharedVersion = string(result.To)
+	if result.Read { // otherwise nobody knows, and what was known still stands
+		s.tdb.Status.SharedVersion = string(result.To)
+	}
 	if err != nil {
 		if fault.ReasonOf(err) == v1alpha1.ReasonAuthenticationFailed {
 			r.Pools.ForgetMigrator(s.tdb.UID, name)
