@@ -104,22 +104,14 @@ func (r *Reconciler) leaveDatabase(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// home returns the database on which the tenant lives, nil if it never came to one. A pass that
-// ended between the registry's row and the status left its trace in the registry only.
+// home returns the database on which the tenant lives and its schema there, both by the registry's
+// word: a status may be lost, or forged. It is nil if the tenant never came to one.
 func (r *Reconciler) home(ctx context.Context, s *scope) (*v1alpha1.TenantDatabase, string, error) {
-	if ref := s.tenant.Status.Database; ref != nil {
-		tdb, err := r.database(ctx, *ref)
-		if err == nil && tdb == nil {
-			r.Status.Recorder.Eventf(s.tenant, nil, corev1.EventTypeWarning, v1alpha1.ReasonDatabaseNotFound, "Delete",
-				"TenantDatabase %s/%s is gone: the tenant's schema and logins, if they still exist, are left as they are", ref.Namespace, ref.Name)
-		}
-		return tdb, schemaName(s.tenant), err
+	refs, err := r.mayLiveOn(ctx, s.tenant)
+	if err != nil {
+		return nil, "", err
 	}
-	class := &v1alpha1.TenantClass{}
-	if err := r.Get(ctx, client.ObjectKey{Name: s.tenant.Spec.ClassName}, class); err != nil {
-		return nil, "", client.IgnoreNotFound(err)
-	}
-	for _, ref := range class.Spec.Databases {
+	for _, ref := range refs {
 		tdb, err := r.database(ctx, ref)
 		if err != nil {
 			return nil, "", err
@@ -127,19 +119,50 @@ func (r *Reconciler) home(ctx context.Context, s *scope) (*v1alpha1.TenantDataba
 		if tdb == nil || tdb.Status.Identity == nil {
 			continue
 		}
-		db, err := r.Pools.Get(ctx, tdb)
-		if err == nil {
-			var schema string
-			var found bool
-			if schema, found, err = db.FindTenant(ctx, string(s.tenant.UID)); err == nil && found {
-				return tdb, schema, nil
-			}
+		schema, found, err := r.registered(ctx, tdb, s.tenant)
+		if err == nil && found {
+			return tdb, schema, nil
 		}
 		if err = r.giveUpIfHopeless(s, tdb, err); err != nil {
 			return nil, "", err
 		}
 	}
-	return nil, "", nil
+	return nil, "", r.warnOfLoss(ctx, s)
+}
+
+// mayLiveOn lists the database of the status and those of the class.
+func (r *Reconciler) mayLiveOn(ctx context.Context, t *v1alpha1.Tenant) ([]v1alpha1.NamespacedReference, error) {
+	var refs []v1alpha1.NamespacedReference
+	if t.Status.Database != nil {
+		refs = append(refs, *t.Status.Database)
+	}
+	class := &v1alpha1.TenantClass{}
+	if err := r.Get(ctx, client.ObjectKey{Name: t.Spec.ClassName}, class); err != nil {
+		return refs, client.IgnoreNotFound(err)
+	}
+	return union(refs, class.Spec.Databases), nil
+}
+
+func (r *Reconciler) registered(ctx context.Context, tdb *v1alpha1.TenantDatabase, t *v1alpha1.Tenant) (schema string, found bool, err error) {
+	db, err := r.Pools.Get(ctx, tdb)
+	if err != nil {
+		return "", false, err
+	}
+	return db.FindTenant(ctx, string(t.UID))
+}
+
+// warnOfLoss tells that the object by which the tenant could have been reached is gone.
+func (r *Reconciler) warnOfLoss(ctx context.Context, s *scope) error {
+	ref := s.tenant.Status.Database
+	if ref == nil {
+		return nil
+	}
+	tdb, err := r.database(ctx, *ref)
+	if err == nil && tdb == nil {
+		r.Status.Recorder.Eventf(s.tenant, nil, corev1.EventTypeWarning, v1alpha1.ReasonDatabaseNotFound, "Delete",
+			"TenantDatabase %s/%s is gone: the tenant's schema and logins, if they still exist, are left as they are", ref.Namespace, ref.Name)
+	}
+	return err
 }
 
 // giveUpIfHopeless lets a Tenant go whose database is being deleted itself and cannot be reached:

@@ -30,9 +30,13 @@ func (r *Reconciler) place(ctx context.Context, s *scope) (outcome, error) {
 	if s.db, err = r.Pools.Get(ctx, tdb); err != nil {
 		return outcome{}, err
 	}
+	return settle(s, tdb), nil
+}
+
+func settle(s *scope, tdb *v1alpha1.TenantDatabase) outcome {
 	s.tdb = tdb
 	s.tenant.Status.Database = &v1alpha1.NamespacedReference{Namespace: tdb.Namespace, Name: tdb.Name}
-	return done(fmt.Sprintf("Placed on TenantDatabase %s/%s", tdb.Namespace, tdb.Name)), nil
+	return done(fmt.Sprintf("Placed on TenantDatabase %s/%s", tdb.Namespace, tdb.Name))
 }
 
 // placed returns the database on which the tenant lives, nil if it has none yet.

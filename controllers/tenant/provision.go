@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/postgres"
 )
@@ -23,8 +24,7 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) (outcome, error) {
 	if err := r.ensureMigrator(ctx, s); err != nil {
 		return outcome{}, err
 	}
-	var err error
-	if s.observed, err = s.db.Observe(ctx, s.wanted); err != nil {
+	if err := r.observe(ctx, s); err != nil {
 		return outcome{}, err
 	}
 	if !provisioned(s) {
@@ -34,6 +34,41 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) (outcome, error) {
 	}
 	s.tenant.Status.Schema = s.wanted.Schema
 	return done(fmt.Sprintf("Schema %s belongs to role %s; login %s", s.wanted.Schema, s.observed.Roles.Owner, s.observed.Roles.App)), nil
+}
+
+// observe looks at what the database has of the tenant. Where the registry does not know it under the
+// wanted name, it may have another one from an earlier version of the operator, or live elsewhere:
+// nothing is made anew before that is known.
+func (r *Reconciler) observe(ctx context.Context, s *scope) (err error) {
+	if s.observed, err = s.db.Observe(ctx, s.wanted); err != nil || s.fresh || s.observed.OwnerUID == s.wanted.UID {
+		return err
+	}
+	schema, found, err := s.db.FindTenant(ctx, s.wanted.UID)
+	if err == nil && !found {
+		schema, found, err = r.findElsewhere(ctx, s)
+	}
+	if err != nil || !found {
+		return err
+	}
+	s.wanted.Schema = schema
+	s.observed, err = s.db.Observe(ctx, s.wanted)
+	return err
+}
+
+// findElsewhere goes to the database whose registry knows the tenant, if that is not the one that the
+// status names.
+func (r *Reconciler) findElsewhere(ctx context.Context, s *scope) (schema string, found bool, err error) {
+	tdb, err := r.find(ctx, s)
+	if err != nil || tdb == nil {
+		return "", false, err
+	}
+	if s.db, err = r.Pools.Get(ctx, tdb); err != nil {
+		return "", false, err
+	}
+	placed := settle(s, tdb)
+	conditions.True(s.tenant, v1alpha1.ConditionDatabaseReady, placed.reason, placed.message)
+	s.wanted = wanted(s)
+	return s.db.FindTenant(ctx, s.wanted.UID)
 }
 
 func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
@@ -48,11 +83,21 @@ func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
 		s.tenant.Status.Database = nil
 		r.Placement.Release(s.tenant.UID)
 	}
+	if fault.ReasonOf(err) == v1alpha1.ReasonSchemaRetained && s.observed.State == postgres.StateRetained {
+		return adoptable(s)
+	}
 	if err != nil {
 		return err
 	}
 	s.observed, err = s.db.Observe(ctx, s.wanted)
 	return err
+}
+
+// adoptable tells a Tenant that came back how it gets its data again.
+func adoptable(s *scope) error {
+	return fault.NewInvalid(v1alpha1.ReasonSchemaRetained,
+		"Schema %s holds the data retained from the deleted Tenant with UID %s. To take it over run: kubectl annotate --overwrite tenant %s -n %s %s=%s; or choose another spec.schemaName",
+		s.wanted.Schema, s.observed.OwnerUID, s.tenant.Name, s.tenant.Namespace, v1alpha1.AnnotationAdopt, s.observed.OwnerUID)
 }
 
 // ensureMigrator makes the login that will run the class's migrations, which must be there before
@@ -94,14 +139,11 @@ func wanted(s *scope) postgres.Tenant {
 	return t
 }
 
-// schemaName is the spec's, or the one in status, or <namespace>__<name>. Names that could meet
-// another pair's after the change of characters, or are too long, get a hash of the pair.
+// schemaName is the spec's, or <namespace>__<name>. Names that could meet another pair's after the
+// change of characters, or are too long, get a hash of the pair. The status has no say in it.
 func schemaName(t *v1alpha1.Tenant) string {
 	if t.Spec.SchemaName != "" {
 		return t.Spec.SchemaName
-	}
-	if t.Status.Schema != "" {
-		return t.Status.Schema
 	}
 	plain := strings.ReplaceAll(t.Namespace+"__"+t.Name, "-", "_")
 	ambiguous := strings.Contains(t.Namespace, "--") || strings.ContainsAny(t.Name, ".") || strings.Contains(t.Name, "--")

@@ -118,7 +118,7 @@ func markServing(s *scope, accepted error) {
 }
 
 // union keeps the order of the first list and appends what only the second has.
-func union(a, b []string) []string {
+func union[T comparable](a, b []T) []T {
 	u := slices.Clone(a)
 	for _, x := range b {
 		if !slices.Contains(u, x) {
