@@ -96,13 +96,14 @@ func (w *Writer) announce(obj Object, before []metav1.Condition) {
 }
 
 // newsOf returns the type of a transition's event, or "" where it is none: what a new object still
-// waits for, work under way, and the first success of a detail, would bury the events that matter under hundreds
-// of others. Warnings are for what only an edit ends, and for what worked and no longer does.
+// waits for, work under way (an ordered deletion too), and the first success of a detail, would bury
+// the events that matter under hundreds of others. Warnings are for what only an edit ends, and for
+// what worked and no longer does.
 func newsOf(obj Object, c metav1.Condition, before []metav1.Condition) string {
 	wasReady := meta.IsStatusConditionTrue(before, v1alpha1.ConditionReady)
 	wasStalled := meta.IsStatusConditionTrue(before, v1alpha1.ConditionStalled)
 	switch {
-	case c.Reason == v1alpha1.ReasonProgressing:
+	case c.Reason == v1alpha1.ReasonProgressing, c.Reason == v1alpha1.ReasonDeleting:
 		return ""
 	case c.Status == metav1.ConditionFalse && (wasReady || IsTrue(obj, v1alpha1.ConditionStalled)):
 		return corev1.EventTypeWarning
