@@ -99,6 +99,8 @@ const (
 	ReasonInvalidSchemaName = "InvalidSchemaName"
 	// ReasonSchemaNameTaken : the schema exists and belongs to somebody else.
 	ReasonSchemaNameTaken = "SchemaNameTaken"
+	// ReasonSchemaLost : the tenant's schema was there and is gone; nothing is made anew unasked.
+	ReasonSchemaLost = "SchemaLost"
 	// ReasonSchemaRetained : the schema was kept when a Tenant of this name was deleted; adopt it.
 	ReasonSchemaRetained = "SchemaRetained"
 )

@@ -14,6 +14,9 @@ const (
 	// AnnotationAdopt on a Tenant takes over a retained schema: its value is the UID of the
 	// deleted Tenant, as the condition SchemaReady names it.
 	AnnotationAdopt = "tenantry.dev/adopt"
+	// AnnotationRecreate on a Tenant begins anew with an empty schema where the old one is lost: its
+	// value is the Tenant's own UID, as the condition SchemaReady names it.
+	AnnotationRecreate = "tenantry.dev/recreate-schema"
 	// AnnotationAcceptIdentity on a TenantDatabase accepts that the server was replaced: its
 	// value is the new system identifier, as the condition Reachable names it.
 	AnnotationAcceptIdentity = "tenantry.dev/accept-identity"

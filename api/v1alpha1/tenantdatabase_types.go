@@ -115,6 +115,11 @@ type TenantDatabaseStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	ServerVersion string `json:"serverVersion,omitempty"`
 
+	// endpoint is where the operator logs in, as host:port/database.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Endpoint string `json:"endpoint,omitempty"`
+
 	// identity is how the operator knows the database again after a failover or restore.
 	// +optional
 	Identity *DatabaseIdentity `json:"identity,omitempty"`

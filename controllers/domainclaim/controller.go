@@ -94,20 +94,24 @@ func (r *Reconciler) holderLives(ctx context.Context, claim *v1alpha1.DomainClai
 }
 
 // routes counts what is left of the routes of the Tenant that is gone; garbage collection takes them.
+// They are known by their owner: a label alone, which anybody in that namespace may set or take off,
+// neither holds a claim nor frees one.
 func (r *Reconciler) routes(ctx context.Context, claim *v1alpha1.DomainClaim) (int, error) {
 	left := 0
 	for _, list := range []client.ObjectList{&gatewayv1.HTTPRouteList{}, &networkingv1.IngressList{}} {
-		err := r.Live.List(ctx, list, client.InNamespace(claim.Spec.Holder.Namespace),
-			client.MatchingLabels{routing.LabelTenantUID: claim.Spec.Holder.UID})
-		if meta.IsNoMatchError(err) {
+		err := r.Live.List(ctx, list, client.InNamespace(claim.Spec.Holder.Namespace))
+		if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
 			continue
 		}
 		if err != nil {
 			return 0, fmt.Errorf("list routes: %w", err)
 		}
 		err = meta.EachListItem(list, func(o runtime.Object) error {
-			// A label alone, which anybody in that namespace may set, holds no claim.
-			if owner := metav1.GetControllerOf(o.(client.Object)); owner != nil && string(owner.UID) == claim.Spec.Holder.UID {
+			obj, ok := o.(client.Object)
+			if !ok {
+				return nil
+			}
+			if owner := metav1.GetControllerOf(obj); owner != nil && string(owner.UID) == claim.Spec.Holder.UID {
 				left++
 			}
 			return nil
@@ -130,7 +134,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 		Named("domainclaim").
 		For(&v1alpha1.DomainClaim{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.ofTenant), builder.WithPredicates(gone)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 4, RateLimiter: conditions.RateLimiter()}).
 		Complete(r)
 }
 

@@ -39,7 +39,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 				}
 			},
 		}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 2, RateLimiter: conditions.RateLimiter()}).
 		Complete(r)
 }
 

@@ -57,6 +57,7 @@ type Reconciler struct {
 	// recorded remembers which files the registries know, so that one tenant of a thousand writes
 	// them.
 	recorded sync.Map // recordKey -> true
+	attempts attempts
 }
 
 type recordKey struct {

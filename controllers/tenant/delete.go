@@ -31,9 +31,14 @@ var deletion = []func(*Reconciler, context.Context, *scope) error{
 	(*Reconciler).removeClaims,
 }
 
+// deletionLimit bounds one pass, not the deletion: a large schema is dropped in parts.
+const deletionLimit = 5 * time.Minute
+
 func (r *Reconciler) reconcileDelete(ctx context.Context, t *v1alpha1.Tenant) (ctrl.Result, error) {
 	base := t.DeepCopy()
 	s := &scope{tenant: t, base: base, started: time.Now()}
+	ctx, cancel := context.WithTimeout(ctx, deletionLimit)
+	defer cancel()
 	for _, undo := range deletion {
 		if err := undo(r, ctx, s); err != nil {
 			note(ctx, err, "deletion")
@@ -43,35 +48,52 @@ func (r *Reconciler) reconcileDelete(ctx context.Context, t *v1alpha1.Tenant) (c
 	}
 	r.Placement.Release(t.UID)
 	r.checked.Delete(t.UID)
+	r.attempts.forget(t.UID)
 	return conditions.Written(conditions.RemoveFinalizer(ctx, r.Client, t))
 }
 
-// removeRoutes returns nil only when the API server has no route of the tenant any more.
+// removeRoutes returns nil only when the API server has no route of the tenant any more. Routes are
+// known by their owner; the cache finds those whose labels somebody took off, and the API server
+// itself those that the cache does not know yet.
 func (r *Reconciler) removeRoutes(ctx context.Context, s *scope) error {
-	left := 0
-	mine := []client.ListOption{client.InNamespace(s.tenant.Namespace), client.MatchingLabels{routing.LabelTenantUID: string(s.tenant.UID)}}
+	left := map[client.ObjectKey]bool{}
+	home := client.InNamespace(s.tenant.Namespace)
+	label := client.MatchingLabels{routing.LabelTenantUID: string(s.tenant.UID)}
 	for _, list := range []client.ObjectList{&gatewayv1.HTTPRouteList{}, &networkingv1.IngressList{}} {
-		if err := r.Live.List(ctx, list, mine...); meta.IsNoMatchError(err) {
-			continue
-		} else if err != nil {
-			return fmt.Errorf("list routes: %w", err)
-		}
-		err := meta.EachListItem(list, func(o runtime.Object) error {
-			obj := o.(client.Object)
-			if !metav1.IsControlledBy(obj, s.tenant) {
-				return nil
+		for _, read := range []func() error{
+			func() error { return r.List(ctx, list, home) },
+			func() error { return r.Live.List(ctx, list, home, label) },
+		} {
+			if err := read(); meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
+				continue
+			} else if err != nil {
+				return fmt.Errorf("list routes: %w", err)
 			}
-			left++
-			return client.IgnoreNotFound(r.Delete(ctx, obj))
-		})
-		if err != nil {
-			return fmt.Errorf("delete routes: %w", err)
+			if err := r.deleteOwned(ctx, s.tenant, list, left); err != nil {
+				return fmt.Errorf("delete routes: %w", err)
+			}
 		}
 	}
-	if left > 0 {
+	if len(left) > 0 {
 		return fault.NewWaiting(v1alpha1.ReasonDeleting, time.Second, "Taking the tenant's routes away")
 	}
 	return nil
+}
+
+func (r *Reconciler) deleteOwned(ctx context.Context, t *v1alpha1.Tenant, list client.ObjectList, seen map[client.ObjectKey]bool) error {
+	return meta.EachListItem(list, func(o runtime.Object) error {
+		obj, ok := o.(client.Object)
+		if !ok || !metav1.IsControlledBy(obj, t) || seen[client.ObjectKeyFromObject(obj)] {
+			return nil
+		}
+		seen[client.ObjectKeyFromObject(obj)] = true
+		uid := obj.GetUID()
+		err := r.Delete(ctx, obj, client.Preconditions{UID: &uid})
+		if apierrors.IsConflict(err) {
+			return nil // It is another object by now.
+		}
+		return client.IgnoreNotFound(err)
+	})
 }
 
 // leaveDatabase keeps or drops the tenant's data, as the policy says. What belongs to another UID
@@ -83,7 +105,7 @@ func (r *Reconciler) leaveDatabase(ctx context.Context, s *scope) error {
 	}
 	db, err := r.Pools.Get(ctx, tdb)
 	if err != nil {
-		return r.giveUpIfHopeless(s, tdb, err)
+		return r.giveUpIfHopeless(ctx, s, tdb, err)
 	}
 	policy, err := r.deletionPolicy(ctx, s.tenant)
 	if err != nil {
@@ -99,7 +121,7 @@ func (r *Reconciler) leaveDatabase(ctx context.Context, s *scope) error {
 		return nil
 	}
 	if err != nil {
-		return r.giveUpIfHopeless(s, tdb, err)
+		return r.giveUpIfHopeless(ctx, s, tdb, err)
 	}
 	return nil
 }
@@ -123,7 +145,7 @@ func (r *Reconciler) home(ctx context.Context, s *scope) (*v1alpha1.TenantDataba
 		if err == nil && found {
 			return tdb, schema, nil
 		}
-		if err = r.giveUpIfHopeless(s, tdb, err); err != nil {
+		if err = r.giveUpIfHopeless(ctx, s, tdb, err); err != nil {
 			return nil, "", err
 		}
 	}
@@ -168,12 +190,27 @@ func (r *Reconciler) warnOfLoss(ctx context.Context, s *scope) error {
 // giveUpIfHopeless lets a Tenant go whose database is being deleted itself and cannot be reached:
 // when a namespace is deleted, its Secrets go first, and nobody can put them back. What is left
 // behind is said in an event. In every other case the error stands and says what blocks.
-func (r *Reconciler) giveUpIfHopeless(s *scope, tdb *v1alpha1.TenantDatabase, err error) error {
-	if err == nil || tdb.DeletionTimestamp.IsZero() || fault.ReasonOf(err) != v1alpha1.ReasonSecretNotFound {
+func (r *Reconciler) giveUpIfHopeless(ctx context.Context, s *scope, tdb *v1alpha1.TenantDatabase, err error) error {
+	if err == nil || tdb.DeletionTimestamp.IsZero() || fault.ReasonOf(err) == "" {
 		return err
 	}
-	r.Status.Recorder.Eventf(s.tenant, nil, corev1.EventTypeWarning, v1alpha1.ReasonSecretNotFound, "Delete",
-		"TenantDatabase %s/%s is being deleted and its Secret is gone: schema and logins are left as they are", tdb.Namespace, tdb.Name)
+	why := ""
+	if c := conditions.Get(tdb, v1alpha1.ConditionBootstrapped); c != nil && c.Status == metav1.ConditionFalse &&
+		(c.Reason == v1alpha1.ReasonIdentityChanged || c.Reason == v1alpha1.ReasonIdentityMismatch) {
+		why = "its server is not the one that held the tenant"
+	}
+	secret := &corev1.Secret{}
+	key := client.ObjectKey{Namespace: tdb.Namespace, Name: tdb.Spec.ConnectionSecretRef.Name}
+	if getErr := r.Live.Get(ctx, key, secret); apierrors.IsNotFound(getErr) {
+		why = "its Secret is gone"
+	} else if getErr != nil {
+		return getErr
+	}
+	if why == "" {
+		return err
+	}
+	r.Status.Recorder.Eventf(s.tenant, nil, corev1.EventTypeWarning, fault.ReasonOf(err), "Delete",
+		"TenantDatabase %s/%s is being deleted and %s: schema and logins are left as they are", tdb.Namespace, tdb.Name, why)
 	return nil
 }
 

@@ -28,7 +28,7 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 	ms, set, err := r.migrationSet(ctx, s)
 	if err != nil {
 		// A set in trouble stalls itself and new tenants; who runs on an older version of it works.
-		if f := fault.Of(err, ""); s.version != "" && f.Reason != "" {
+		if f := fault.Of(err, ""); s.version != "" && f.Reason != "" && !pinnedElsewhere(s) {
 			return done(fmt.Sprintf("At version %s; nothing newer can be run: %s", s.version, f.Message)), nil
 		}
 		return outcome{}, err
@@ -52,6 +52,16 @@ func (r *Reconciler) migrateNow(ctx context.Context, s *scope, ms *v1alpha1.Migr
 	if err := sharedFirst(s.tdb); err != nil {
 		return err
 	}
+	work := fmt.Sprint(s.wanted.MigrationSet, set.Digest, target, s.tenant.Generation, s.tenant.Annotations[v1alpha1.AnnotationReconcile])
+	if err := r.attempts.last(s.tenant.UID, work, time.Now()); err != nil {
+		return err
+	}
+	err := r.migrateOnce(ctx, s, ms, set, target)
+	r.attempts.note(s.tenant.UID, work, err, time.Now())
+	return err
+}
+
+func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.MigrationSet, set *migrations.Set, target migrations.Version) error {
 	if err := r.progress(ctx, s, fmt.Sprintf("Migrating schema %s to version %s", s.wanted.Schema, target)); err != nil {
 		return err
 	}
@@ -92,18 +102,20 @@ func (r *Reconciler) record(ctx context.Context, s *scope, set *migrations.Set, 
 		if !ok || m.Repeatable {
 			continue
 		}
-		if _, known := r.recorded.LoadOrStore(recordKey{s.tdb.UID, s.wanted.MigrationSet, v, m.Checksum}, true); !known {
+		if _, known := r.recorded.Load(recordKey{s.tdb.UID, s.wanted.MigrationSet, v, m.Checksum}); !known {
 			files = append(files, postgres.AppliedFile{Version: string(v), Name: m.File, Checksum: m.Checksum})
 		}
 	}
 	if len(files) == 0 {
 		return nil
 	}
-	_, err := s.db.RecordFiles(ctx, s.wanted.MigrationSet, files)
-	if err != nil {
-		r.recorded.Clear()
+	if _, err := s.db.RecordFiles(ctx, s.wanted.MigrationSet, files); err != nil {
+		return err
 	}
-	return err
+	for _, f := range files {
+		r.recorded.Store(recordKey{s.tdb.UID, s.wanted.MigrationSet, migrations.Version(f.Version), f.Checksum}, true)
+	}
+	return nil
 }
 
 // migrationSet returns the set that the class names, if its controller has vetted just this state
@@ -173,6 +185,13 @@ func targetVersion(t *v1alpha1.Tenant, ms *v1alpha1.MigrationSet, set *migration
 	}
 	return "", fault.NewInvalid(v1alpha1.ReasonUnknownVersion,
 		"spec.migrations.targetVersion: MigrationSet %q has no version %s; its newest is %s", ms.Name, pin.TargetVersion, set.Latest())
+}
+
+// pinnedElsewhere : who asked for just one version is told when it cannot be had.
+func pinnedElsewhere(s *scope) bool {
+	pin := s.tenant.Spec.Migrations
+	return pin != nil && pin.TargetVersion != "" &&
+		migrations.Version(strings.ReplaceAll(pin.TargetVersion, "_", ".")).Compare(migrations.Version(s.version)) != 0
 }
 
 // progress tells watchers before work that may take long. A new tenant's first pass is short

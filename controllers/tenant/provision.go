@@ -21,10 +21,10 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) (outcome, error) {
 	if err := postgres.ValidateSchemaName(s.wanted.Schema); err != nil {
 		return outcome{}, err
 	}
-	if err := r.ensureMigrator(ctx, s); err != nil {
+	if err := r.observe(ctx, s); err != nil {
 		return outcome{}, err
 	}
-	if err := r.observe(ctx, s); err != nil {
+	if err := refuseLoss(s); err != nil {
 		return outcome{}, err
 	}
 	if !provisioned(s) {
@@ -72,6 +72,12 @@ func (r *Reconciler) findElsewhere(ctx context.Context, s *scope) (schema string
 }
 
 func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
+	if err := r.ensureMigrator(ctx, s); err != nil {
+		return err
+	}
+	if err := r.forgetVersion(ctx, s); err != nil {
+		return err
+	}
 	_, err := s.db.Provision(ctx, s.wanted)
 	if from := s.tenant.Annotations[v1alpha1.AnnotationAdopt]; from != "" && fault.ReasonOf(err) == v1alpha1.ReasonSchemaRetained {
 		if err = s.db.Adopt(ctx, s.wanted, from); err == nil {
@@ -83,7 +89,7 @@ func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
 		s.tenant.Status.Database = nil
 		r.Placement.Release(s.tenant.UID)
 	}
-	if fault.ReasonOf(err) == v1alpha1.ReasonSchemaRetained && s.observed.State == postgres.StateRetained {
+	if fault.ReasonOf(err) == v1alpha1.ReasonSchemaRetained && s.observed.Registered {
 		return adoptable(s)
 	}
 	if err != nil {

@@ -30,10 +30,11 @@ func wantedRoutes(w routing.Wish) ([]gatewayv1.HTTPRoute, []networkingv1.Ingress
 	}
 }
 
-// applyHTTPRoutes returns in its first error whether the data plane accepted what is there.
+// applyHTTPRoutes returns in its first error whether the data plane accepted what is there. Routes are
+// known by their owner: a label can be taken off by whoever works in the namespace.
 func (r *Reconciler) applyHTTPRoutes(ctx context.Context, t *v1alpha1.Tenant, wanted []gatewayv1.HTTPRoute) (accepted, err error) {
 	var have gatewayv1.HTTPRouteList
-	err = r.List(ctx, &have, client.InNamespace(t.Namespace), client.MatchingLabels{routing.LabelTenantUID: string(t.UID)})
+	err = r.List(ctx, &have, client.InNamespace(t.Namespace), client.UnsafeDisableDeepCopy)
 	if meta.IsNoMatchError(err) {
 		if len(wanted) == 0 {
 			return nil, nil
@@ -47,7 +48,7 @@ func (r *Reconciler) applyHTTPRoutes(ctx context.Context, t *v1alpha1.Tenant, wa
 	known := map[string]*gatewayv1.HTTPRoute{}
 	for i := range have.Items {
 		if metav1.IsControlledBy(&have.Items[i], t) {
-			known[have.Items[i].Name] = &have.Items[i]
+			known[have.Items[i].Name] = have.Items[i].DeepCopy()
 		}
 	}
 	for i := range wanted {
@@ -127,13 +128,13 @@ func routeRefused(route string, parent gatewayv1.ParentReference, c *metav1.Cond
 // address in the status.
 func (r *Reconciler) applyIngresses(ctx context.Context, t *v1alpha1.Tenant, wanted []networkingv1.Ingress) (accepted, err error) {
 	var have networkingv1.IngressList
-	if err := r.List(ctx, &have, client.InNamespace(t.Namespace), client.MatchingLabels{routing.LabelTenantUID: string(t.UID)}); err != nil {
+	if err := r.List(ctx, &have, client.InNamespace(t.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list Ingresses: %w", err)
 	}
 	known := map[string]*networkingv1.Ingress{}
 	for i := range have.Items {
 		if metav1.IsControlledBy(&have.Items[i], t) {
-			known[have.Items[i].Name] = &have.Items[i]
+			known[have.Items[i].Name] = have.Items[i].DeepCopy()
 		}
 	}
 	for i := range wanted {

@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"time"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
@@ -11,13 +12,13 @@ import (
 // steps is the life of a Tenant, in order. The order protects customers: a domain is published
 // only after the schema behind it was verified in the same pass.
 var steps = []step{
-	{v1alpha1.ConditionDomainsClaimed, (*Reconciler).claim, whenClaimed},
-	{v1alpha1.ConditionDatabaseReady, (*Reconciler).place, never},
-	{v1alpha1.ConditionSchemaReady, (*Reconciler).provision, never},
-	{v1alpha1.ConditionCredentialsReady, (*Reconciler).credentials, never},
-	{v1alpha1.ConditionMigrated, (*Reconciler).migrate, whenServed},
-	{v1alpha1.ConditionVerified, (*Reconciler).verify, never},
-	{v1alpha1.ConditionRouted, (*Reconciler).route, never},
+	{v1alpha1.ConditionDomainsClaimed, (*Reconciler).claim, whenClaimed, time.Minute},
+	{v1alpha1.ConditionDatabaseReady, (*Reconciler).place, never, time.Minute},
+	{v1alpha1.ConditionSchemaReady, (*Reconciler).provision, never, time.Minute},
+	{v1alpha1.ConditionCredentialsReady, (*Reconciler).credentials, never, time.Minute},
+	{v1alpha1.ConditionMigrated, (*Reconciler).migrate, whenServed, unlimited},
+	{v1alpha1.ConditionVerified, (*Reconciler).verify, never, time.Minute},
+	{v1alpha1.ConditionRouted, (*Reconciler).route, never, time.Minute},
 }
 
 // step is one entry of the table.
@@ -26,6 +27,21 @@ type step struct {
 	run       func(*Reconciler, context.Context, *scope) (outcome, error)
 	// goOn says whether the steps behind may run although this one failed.
 	goOn func(*scope) bool
+	// limit is the longest that the step may take: a network that swallows packets must not hold
+	// a worker that others wait for.
+	limit time.Duration
+}
+
+// unlimited : a migration takes as long as its statements may, by the set's own timeouts.
+const unlimited = 0
+
+func (st step) do(ctx context.Context, r *Reconciler, s *scope) (outcome, error) {
+	if st.limit == unlimited {
+		return st.run(r, ctx, s)
+	}
+	ctx, cancel := context.WithTimeout(ctx, st.limit)
+	defer cancel()
+	return st.run(r, ctx, s)
 }
 
 // outcome is what a step that succeeded says in its condition.
@@ -53,7 +69,7 @@ func (r *Reconciler) runSteps(ctx context.Context, s *scope) []error {
 	}
 	var errs []error
 	for i, st := range steps {
-		out, err := st.run(r, ctx, s)
+		out, err := st.do(ctx, r, s)
 		if err == nil {
 			conditions.True(s.tenant, st.condition, out.reason, out.message)
 			continue

@@ -49,7 +49,7 @@ func (r *Reconciler) sameVersion(s *scope) bool {
 
 // isFull : a customer whose pool holds every connection that the class allows is at work, and must not
 // be told to be broken because the operator finds no room to look.
-func isFull(err error) bool { return fault.ReasonOf(err) == v1alpha1.ReasonTooManyConnections }
+func isFull(err error) bool { return postgres.TooManyForRole(err) }
 
 // readLogin reads the Secret again where credentials had no need to.
 func (r *Reconciler) readLogin(ctx context.Context, s *scope) error {

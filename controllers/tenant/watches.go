@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -68,15 +69,15 @@ func verdict(o client.Object) string {
 	if kind, ok := o.(conditions.Object); ok {
 		for _, c := range *kind.GetConditions() {
 			if c.Type != v1alpha1.ConditionReconciling && c.Type != v1alpha1.ConditionStalled {
-				text.WriteString(c.Type + "=" + string(c.Status) + "/" + c.Reason + ";")
+				fmt.Fprintf(&text, "%s=%s/%s;", c.Type, c.Status, c.Reason)
 			}
 		}
 	}
 	if ms, ok := o.(*v1alpha1.MigrationSet); ok {
-		text.WriteString(ms.Status.Digest)
+		fmt.Fprint(&text, ms.Status.Digest, ms.Status.ObservedGeneration)
 	}
 	if tdb, ok := o.(*v1alpha1.TenantDatabase); ok {
-		text.WriteString(tdb.Status.SharedVersion)
+		text.WriteString(tdb.Status.SharedVersion + tdb.Status.Endpoint)
 	}
 	return text.String()
 }
@@ -114,11 +115,16 @@ func (r *Reconciler) ofMigrationSet(ctx context.Context, o client.Object) []reco
 	})
 }
 
-// ofService finds the tenants of the classes whose backend it is.
+// ofService finds the tenants of the classes whose backend it is. Without a namespace in the class,
+// it is the backend of the tenants beside it alone.
 func (r *Reconciler) ofService(ctx context.Context, o client.Object) []reconcile.Request {
-	return r.ofClasses(ctx, everyone, func(c *v1alpha1.TenantClass) bool {
-		return c.Spec.Routing != nil && c.Spec.Routing.Backend.Name == o.GetName()
-	})
+	backend := func(namespace string) func(*v1alpha1.TenantClass) bool {
+		return func(c *v1alpha1.TenantClass) bool {
+			return c.Spec.Routing != nil && c.Spec.Routing.Backend.Name == o.GetName() && c.Spec.Routing.Backend.Namespace == namespace
+		}
+	}
+	beside := func(t *v1alpha1.Tenant) bool { return t.Namespace == o.GetNamespace() }
+	return append(r.ofClasses(ctx, everyone, backend(o.GetNamespace())), r.ofClasses(ctx, beside, backend(""))...)
 }
 
 func (r *Reconciler) ofClaim(ctx context.Context, o client.Object) []reconcile.Request {

@@ -27,17 +27,22 @@ type scope struct {
 var steps = []struct {
 	condition string
 	run       func(*Reconciler, context.Context, *scope) (message string, err error)
+	// limit is the longest that the step may take: a network that swallows packets must not hold
+	// a worker that other databases wait for.
+	limit time.Duration
 }{
-	{v1alpha1.ConditionReachable, (*Reconciler).connect},
-	{v1alpha1.ConditionPrivileged, (*Reconciler).privileges},
-	{v1alpha1.ConditionBootstrapped, (*Reconciler).bootstrap},
-	{v1alpha1.ConditionSharedMigrated, (*Reconciler).migrateShared},
+	{v1alpha1.ConditionReachable, (*Reconciler).connect, 30 * time.Second},
+	{v1alpha1.ConditionPrivileged, (*Reconciler).privileges, 30 * time.Second},
+	{v1alpha1.ConditionBootstrapped, (*Reconciler).bootstrap, time.Minute},
+	{v1alpha1.ConditionSharedMigrated, (*Reconciler).migrateShared, time.Hour},
 }
 
 // runSteps stops at the first step that fails. What was not reached keeps its condition.
 func (r *Reconciler) runSteps(ctx context.Context, s *scope) error {
 	for i, step := range steps {
-		message, err := step.run(r, ctx, s)
+		stepCtx, cancel := context.WithTimeout(ctx, step.limit)
+		message, err := step.run(r, stepCtx, s)
+		cancel()
 		if err != nil {
 			f := fault.Of(err, v1alpha1.ReasonRetrying)
 			conditions.False(s.tdb, step.condition, f.Reason, f.Message)
@@ -63,6 +68,7 @@ func (r *Reconciler) connect(ctx context.Context, s *scope) (string, error) {
 		return "", err
 	}
 	s.tdb.Status.ServerVersion = s.report.ServerVersion
+	s.tdb.Status.Endpoint = s.db.Config().Endpoint()
 	if s.report.VersionNum < postgres.MinVersionNum {
 		return "", fault.NewInvalid(v1alpha1.ReasonUnsupportedVersion,
 			"The server is PostgreSQL %s; 15 is the oldest that works, and 16 the oldest that keeps the operator's login away from tenants' rows", s.report.ServerVersion)
@@ -104,11 +110,13 @@ func (r *Reconciler) privileges(_ context.Context, s *scope) (string, error) {
 // bootstrap makes the registry, or finds the one that this object made before.
 func (r *Reconciler) bootstrap(ctx context.Context, s *scope) (string, error) {
 	if err := r.checkIdentity(ctx, s); err != nil {
+		r.Pools.Refute(s.tdb.UID)
 		return "", err
 	}
 	if _, err := s.db.Bootstrap(ctx, marker(s), ""); err != nil {
 		return "", err
 	}
+	r.Pools.Confirm(s.tdb.UID, s.db)
 	s.tdb.Status.Identity = &v1alpha1.DatabaseIdentity{SystemIdentifier: s.report.SystemIdentifier, Marker: marker(s)}
 	s.tdb.Status.Tenants = int32(min(s.report.TenantCount, 1<<30)) //nolint:gosec // bounded by min
 	return "The registry is in schema " + postgres.RegistrySchema, nil

@@ -3,11 +3,19 @@ package conditions
 import (
 	"time"
 
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/fault"
 )
+
+// RateLimiter backs off from half a second to two minutes: the queue's own bound would leave a
+// server that is mended unseen for a quarter of an hour.
+func RateLimiter() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](500*time.Millisecond, 2*time.Minute)
+}
 
 // defaultWait is the delay of a Waiting fault that names none.
 const defaultWait = 30 * time.Second

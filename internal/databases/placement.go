@@ -2,6 +2,7 @@ package databases
 
 import (
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -23,12 +24,16 @@ type Placement struct {
 	mu sync.Mutex
 	// counted is the registry's count on which the promises of a database rest.
 	counted  map[types.UID]int
-	promised map[types.UID]map[types.UID]bool
+	promised map[types.UID]map[types.UID]time.Time
 }
+
+// promiseAge is how long a promise counts: longer than a tenant takes to its registry's row and the
+// row to the next count. One that was dropped for another tenant's row must not keep a place for ever.
+const promiseAge = 3 * time.Minute
 
 // NewPlacement returns a Placement that promised nothing yet.
 func NewPlacement() *Placement {
-	return &Placement{counted: map[types.UID]int{}, promised: map[types.UID]map[types.UID]bool{}}
+	return &Placement{counted: map[types.UID]int{}, promised: map[types.UID]map[types.UID]time.Time{}}
 }
 
 // Choose returns the candidate with the most free places and promises one to the tenant; false
@@ -39,7 +44,7 @@ func (p *Placement) Choose(tenant types.UID, candidates []Candidate) (types.UID,
 	best, bestFree, found := types.UID(""), 0, false
 	for _, c := range candidates {
 		p.recount(c)
-		if p.promised[c.UID][tenant] {
+		if _, ok := p.promised[c.UID][tenant]; ok {
 			return c.UID, true
 		}
 		free := p.free(c)
@@ -49,9 +54,9 @@ func (p *Placement) Choose(tenant types.UID, candidates []Candidate) (types.UID,
 	}
 	if found {
 		if p.promised[best] == nil {
-			p.promised[best] = map[types.UID]bool{}
+			p.promised[best] = map[types.UID]time.Time{}
 		}
-		p.promised[best][tenant] = true
+		p.promised[best][tenant] = time.Now()
 	}
 	return best, found
 }
@@ -70,12 +75,11 @@ func (p *Placement) Release(tenant types.UID) {
 func (p *Placement) recount(c Candidate) {
 	grown := c.Registered - p.counted[c.UID]
 	p.counted[c.UID] = c.Registered
-	for tenant := range p.promised[c.UID] {
-		if grown <= 0 {
-			return
+	for tenant, since := range p.promised[c.UID] {
+		if grown > 0 || time.Since(since) > promiseAge {
+			delete(p.promised[c.UID], tenant)
+			grown--
 		}
-		delete(p.promised[c.UID], tenant)
-		grown--
 	}
 }
 

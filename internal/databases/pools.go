@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -36,6 +37,8 @@ type entry struct {
 	config    postgres.Config
 	admin     *postgres.DB
 	migrators map[string]*postgres.DB
+	// confirmed says that the server behind admin was found to be the one it should be.
+	confirmed bool
 }
 
 // New returns an empty set of pools. Secrets are read through the given reader, which should not
@@ -63,16 +66,65 @@ func (p *Pools) Refresh(ctx context.Context, tdb *v1alpha1.TenantDatabase) (*pos
 		return nil, err
 	}
 	e.close()
-	e.config, e.admin = config, admin
+	e.config, e.admin, e.confirmed = config, admin, false
 	return admin, nil
 }
 
-// Get returns the pool there is and opens it only when there is none.
+// Confirm says that a pool of Refresh leads to the database that it should lead to: its registry is
+// this TenantDatabase's. Before that nobody else gets the pool.
+func (p *Pools) Confirm(uid types.UID, db *postgres.DB) {
+	e := p.entry(uid)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.confirmed = db != nil && e.admin == db
+}
+
+// Refute takes a pool back from the others: the server is not the one that was there before.
+func (p *Pools) Refute(uid types.UID) {
+	e := p.entry(uid)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.confirmed = false
+}
+
+// Get returns the pool on the database that the TenantDatabase has known before. A Secret that
+// suddenly leads to another one, or to a copy, must not make tenants anew there, nor drop what only
+// has the same name. After a restart of the operator the registry is asked whether it is that one.
 func (p *Pools) Get(ctx context.Context, tdb *v1alpha1.TenantDatabase) (*postgres.DB, error) {
-	if admin := p.open(tdb.UID); admin != nil {
-		return admin, nil
+	if db := p.confirmed(tdb.UID); db != nil {
+		return db, nil
 	}
-	return p.Refresh(ctx, tdb)
+	unknown := fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, notReadyAgain,
+		"TenantDatabase %s/%s does not lead to the database that it should lead to, or not yet; see its conditions", tdb.Namespace, tdb.Name)
+	if tdb.Status.Identity == nil {
+		return nil, unknown
+	}
+	db, err := p.Refresh(ctx, tdb)
+	if err != nil {
+		return nil, err
+	}
+	report, err := db.Preflight(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !report.Bootstrapped || report.Marker != tdb.Status.Identity.Marker || report.Moved {
+		return nil, unknown
+	}
+	p.Confirm(tdb.UID, db)
+	return db, nil
+}
+
+// notReadyAgain is when to ask again for a pool; the TenantDatabase's own word comes by watch.
+const notReadyAgain = 15 * time.Second
+
+func (p *Pools) confirmed(uid types.UID) *postgres.DB {
+	e := p.entry(uid)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.confirmed {
+		return nil
+	}
+	return e.admin
 }
 
 // Migrator returns a pool that logs in as the migrator of a MigrationSet ("namespace/name") and
@@ -166,13 +218,6 @@ func (p *Pools) entry(uid types.UID) *entry {
 	return e
 }
 
-func (p *Pools) open(uid types.UID) *postgres.DB {
-	e := p.entry(uid)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.admin
-}
-
 // close ends the pools without waiting for the steps that still use them.
 func (e *entry) close() {
 	if e.admin != nil {
@@ -181,7 +226,7 @@ func (e *entry) close() {
 	for _, m := range e.migrators {
 		go m.Close()
 	}
-	e.admin, e.migrators = nil, map[string]*postgres.DB{}
+	e.admin, e.migrators, e.confirmed = nil, map[string]*postgres.DB{}, false
 }
 
 func (p *Pools) config(ctx context.Context, tdb *v1alpha1.TenantDatabase) (postgres.Config, error) {

@@ -82,7 +82,13 @@ func readNames(files []File, f Format) ([]*named, map[string][]byte, error) {
 	return known, conf, nil
 }
 
+// maxVersion is how long a version may be: what reports it has room for so much.
+const maxVersion = 64
+
 func loadFile(n *named, f Format, conf map[string][]byte) (*Migration, error) {
+	if !n.repeatable && len(n.version) > maxVersion {
+		return nil, invalid(n.Name, 0, "its version has %d characters; at most %d are allowed", len(n.version), maxVersion)
+	}
 	s, hashed, outside, err := body(n, f, conf)
 	if err != nil {
 		return nil, err

@@ -36,6 +36,9 @@ func (t Target) settings(scope string) []string {
 	if t.SharedSchema != "" {
 		path += ", " + ident(t.SharedSchema)
 	}
+	// Named, pg_temp comes last; left out, it would come first, with what an earlier migration's
+	// session left in it.
+	path += ", pg_temp"
 	return []string{
 		"SET " + scope + " ROLE " + ident(t.Owner),
 		"SET " + scope + " search_path = " + path,

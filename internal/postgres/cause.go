@@ -132,6 +132,13 @@ func allowsPlain(c *pgconn.Config) bool {
 	return c.TLSConfig == nil || slices.ContainsFunc(c.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.TLSConfig == nil })
 }
 
+// TooManyForRole tells whether a login was refused by its role's own connection limit. The server
+// counts for that after it has taken the password; its limit for all comes before.
+func TooManyForRole(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "53300" && strings.HasPrefix(pg.Message, "too many connections for role")
+}
+
 func isTLS(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true

@@ -44,6 +44,9 @@ func (c Config) Host() string { return c.first().host }
 // Port returns the TCP port that belongs to Host.
 func (c Config) Port() uint16 { return c.first().port }
 
+// Endpoint returns where the login goes, as host:port/database, without the login.
+func (c Config) Endpoint() string { return c.first().String() + "/" + c.database }
+
 // Database returns the name of the database.
 func (c Config) Database() string { return c.database }
 

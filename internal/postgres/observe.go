@@ -50,6 +50,12 @@ func (db *DB) FindTenant(ctx context.Context, uid string) (schema string, found 
 	return schema, err == nil, failed(err, "cannot look up the Tenant")
 }
 
+// KnowsName tells whether the registry has a schema of a Tenant of that name, whatever its UID.
+func (db *DB) KnowsName(ctx context.Context, namespace, name string) (found bool, err error) {
+	err = db.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM tenantry.tenant WHERE namespace = $1 AND name = $2)`, namespace, name).Scan(&found)
+	return found, failed(err, "cannot look up the Tenant")
+}
+
 // RegistryRow is one schema by the registry's word.
 type RegistryRow struct {
 	Schema, UID, Namespace, Name string

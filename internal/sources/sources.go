@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -27,7 +26,7 @@ type Loader struct {
 	metadata, live client.Reader
 
 	mu     sync.Mutex
-	loaded map[types.UID]*loaded
+	loaded map[client.ObjectKey]*loaded
 }
 
 // loaded is one state of a set. Its lock makes one caller parse while the others wait.
@@ -41,7 +40,7 @@ type loaded struct {
 // NewLoader returns a Loader that sees by the metadata reader, which should be a cache, whether
 // a ConfigMap changed, and reads content through the live one.
 func NewLoader(metadata, live client.Reader) *Loader {
-	return &Loader{metadata: metadata, live: live, loaded: map[types.UID]*loaded{}}
+	return &Loader{metadata: metadata, live: live, loaded: map[client.ObjectKey]*loaded{}}
 }
 
 // Load returns the set's migrations as its source says now. Errors are faults: SourceNotFound
@@ -51,7 +50,7 @@ func (l *Loader) Load(ctx context.Context, ms *v1alpha1.MigrationSet) (*migratio
 	if err != nil {
 		return nil, err
 	}
-	e := l.entry(ms.UID)
+	e := l.entry(client.ObjectKeyFromObject(ms))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.state == state {
@@ -67,24 +66,24 @@ func (l *Loader) Load(ctx context.Context, ms *v1alpha1.MigrationSet) (*migratio
 }
 
 // Forget drops what is kept of a set that is gone.
-func (l *Loader) Forget(uid types.UID) {
+func (l *Loader) Forget(name client.ObjectKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.loaded, uid)
+	delete(l.loaded, name)
 }
 
-func (l *Loader) entry(uid types.UID) *loaded {
+func (l *Loader) entry(name client.ObjectKey) *loaded {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.loaded[uid] == nil {
-		l.loaded[uid] = &loaded{}
+	if l.loaded[name] == nil {
+		l.loaded[name] = &loaded{}
 	}
-	return l.loaded[uid]
+	return l.loaded[name]
 }
 
 // state names what the result depends on: the set's own spec and each ConfigMap as it is.
 func (l *Loader) state(ctx context.Context, ms *v1alpha1.MigrationSet) (string, error) {
-	parts := []string{fmt.Sprint(ms.Generation)}
+	parts := []string{string(ms.UID), fmt.Sprint(ms.Generation)}
 	for _, source := range ms.Spec.Source.ConfigMaps {
 		cm := &metav1.PartialObjectMetadata{}
 		cm.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))

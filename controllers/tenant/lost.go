@@ -1,0 +1,39 @@
+package tenant
+
+import (
+	"context"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/postgres"
+)
+
+// refuseLoss keeps a schema that was there and is gone from being made anew, empty, and called
+// Ready: after a restore from an older backup, or a DROP by hand, somebody has to say that the data
+// may be missed. The status serves as a brake only; nobody gains by forging it.
+func refuseLoss(s *scope) error {
+	o, uid := s.observed, s.wanted.UID
+	ours := o.Registered && o.OwnerUID == uid
+	why := ""
+	switch {
+	case ours && o.State == postgres.StateActive && !o.SchemaExists:
+		why = "is gone, although the registry has it"
+	case !ours && !s.fresh && s.base.Status.Schema != "":
+		why = "was there, and the registry of no database of the class knows this tenant any more"
+	}
+	if why == "" || s.tenant.Annotations[v1alpha1.AnnotationRecreate] == uid {
+		return nil
+	}
+	return fault.NewInvalid(v1alpha1.ReasonSchemaLost,
+		"Schema %s %s. Restore it from a backup; or to begin with an empty one run: kubectl annotate --overwrite tenant %s -n %s %s=%s",
+		s.wanted.Schema, why, s.tenant.Name, s.tenant.Namespace, v1alpha1.AnnotationRecreate, uid)
+}
+
+// forgetVersion makes the migrations of a schema that is begun anew run anew.
+func (r *Reconciler) forgetVersion(ctx context.Context, s *scope) error {
+	if s.observed.SchemaExists || s.observed.OwnerUID != s.wanted.UID || s.observed.Version == "" {
+		return nil
+	}
+	_, err := s.db.SetVersion(ctx, s.wanted.UID, s.wanted.Schema, "", "")
+	return err
+}
