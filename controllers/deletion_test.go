@@ -30,7 +30,7 @@ func (b *bench) traces(t *testing.T, tenant string) traces {
 	q := func(sql string) []string {
 		return operator.Query[[]string](t, b.AdminDSN, sql, "tn\\_"+b.Name+"\\_\\_%")
 	}
-	const array = `SELECT coalesce(array_agg(x::text ORDER BY 1), '{}') FROM (%) q (x) WHERE $1 <> ''`
+	const array = `SELECT coalesce(array_agg(x::text ORDER BY x::text), '{}') FROM (%) q (x) WHERE $1 <> ''`
 	list := func(inner string) []string { return q(strings.Replace(array, "%", inner, 1)) }
 	got := traces{
 		Schemas:  operator.Schemas(t, b.AdminDSN),

@@ -75,14 +75,16 @@ func TestEmptiedDatabase(t *testing.T) {
 	b.pass(t, b.Database)
 	b.Expect(t, b.Database, operator.Stalled("Bootstrapped", v1alpha1.ReasonIdentityChanged, "has no registry any more", "kubectl annotate --overwrite tenantdatabase main"))
 	b.pass(t, acme)
-	b.Expect(t, acme, operator.Want{Condition: "Ready", Reason: v1alpha1.ReasonNotBootstrapped})
+	b.Expect(t, acme, operator.Want{Condition: "Ready", Reason: v1alpha1.ReasonDatabaseNotReady})
 	if diff := cmp.Diff([]string{acme.Status.Schema}, operator.Schemas(t, b.AdminDSN)); diff != "" {
 		t.Errorf("schemas (-want +got):\n%s", diff)
 	}
 	b.accept(t, b.Database, asked(t, b.Database))
 	b.pass(t, b.Database)
 	b.Expect(t, b.Database, operator.Ready())
-	// The schema is there and nobody's by the new registry's word: it is not taken over.
 	b.pass(t, acme)
+	b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaLost))
+	// The schema is there and nobody's by the new registry's word: it is not taken over.
+	b.recreate(t, acme)
 	b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaNameTaken))
 }

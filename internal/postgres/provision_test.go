@@ -118,7 +118,7 @@ func snapshot(t *testing.T, db *postgres.DB) string {
 		'domains', (SELECT jsonb_agg(d ORDER BY host) FROM tenantry.domain d),
 		'schemas', (SELECT jsonb_agg(jsonb_build_array(nspname, nspowner::regrole, nspacl) ORDER BY nspname) FROM pg_namespace WHERE nspname NOT LIKE 'pg\_%'),
 		'tables', (SELECT jsonb_agg(jsonb_build_array(relname, relacl) ORDER BY relname) FROM pg_class WHERE relnamespace::regnamespace::text NOT LIKE 'pg\_%'),
-		'defaults', (SELECT jsonb_agg(jsonb_build_array(defaclrole::regrole, defaclobjtype, defaclacl) ORDER BY 1) FROM pg_default_acl),
+		'defaults', (SELECT jsonb_agg(jsonb_build_array(defaclrole::regrole, defaclobjtype, defaclacl) ORDER BY defaclrole, defaclobjtype) FROM pg_default_acl),
 		'settings', (SELECT jsonb_agg(jsonb_build_array(setrole::regrole, setconfig) ORDER BY setrole) FROM pg_db_role_setting),
 		'roles', (SELECT jsonb_agg(to_jsonb(r) - 'oid' ORDER BY rolname) FROM pg_authid r WHERE rolname LIKE '%' || current_database() || '%'),
 		'members', (SELECT jsonb_agg(jsonb_build_array(roleid::regrole, member::regrole) ORDER BY roleid, member, grantor) FROM pg_auth_members)))`)

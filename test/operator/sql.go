@@ -59,13 +59,13 @@ func Columns(t testing.TB, dsn, schema, table string) []string {
 // Roles returns the roles of the server whose names hold a text.
 func Roles(t testing.TB, dsn, part string) []string {
 	t.Helper()
-	return Query[[]string](t, dsn, `SELECT coalesce(array_agg(rolname::text ORDER BY 1), '{}') FROM pg_roles WHERE position($1 in rolname) > 0`, part)
+	return Query[[]string](t, dsn, `SELECT coalesce(array_agg(rolname::text ORDER BY rolname), '{}') FROM pg_roles WHERE position($1 in rolname) > 0`, part)
 }
 
 // Schemas returns the schemas of the database besides PostgreSQL's own and the registry.
 func Schemas(t testing.TB, dsn string) []string {
 	t.Helper()
-	return Query[[]string](t, dsn, `SELECT coalesce(array_agg(nspname::text ORDER BY 1), '{}') FROM pg_namespace
+	return Query[[]string](t, dsn, `SELECT coalesce(array_agg(nspname::text ORDER BY nspname), '{}') FROM pg_namespace
 		WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'public', 'tenantry')`)
 }
 
