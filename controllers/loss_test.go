@@ -103,22 +103,3 @@ func TestReturningTenantMeetsItsData(t *testing.T) {
 	b.pass(t, again)
 	b.Expect(t, again, operator.Ready())
 }
-
-// A Tenant whose finalizer somebody took off left an active row; its namesake may take it over.
-func TestFormerTenantsSchemaCanBeAdopted(t *testing.T) {
-	t.Parallel()
-	b := newBench(t).settle(t)
-	acme := b.tenant(t, "acme")
-	uid := string(acme.UID)
-	operator.Update(t, b.Servers, acme, func(tn *v1alpha1.Tenant) { tn.Finalizers = nil })
-	b.Delete(t, acme, b.secret(t, acme)) // as garbage collection does
-	again := b.Tenant("acme")
-	b.Create(t, again)
-	b.pass(t, again)
-	b.Expect(t, again, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaRetained, uid))
-	operator.Update(t, b.Servers, again, func(tn *v1alpha1.Tenant) {
-		tn.Annotations = map[string]string{v1alpha1.AnnotationAdopt: uid}
-	})
-	b.pass(t, again)
-	b.Expect(t, again, operator.Ready())
-}

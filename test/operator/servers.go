@@ -3,10 +3,13 @@ package operator
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -116,6 +119,10 @@ const (
 // OperatorUser is the operator's name in the audit log.
 const OperatorUser = "system:serviceaccount:" + operatorNamespace + ":" + operatorAccount
 
+// parallel is how many tests run at a time unless -parallel says otherwise: they wait more than they
+// work.
+const parallel = 8
+
 // logTo names a file for the controllers' logs, for a look at a test that failed.
 const logTo = "TENANTRY_TEST_LOG"
 
@@ -139,6 +146,10 @@ func Main(m *testing.M, s **Servers, before ...func() error) int {
 		}
 	}()
 	*s = servers
+	flag.Parse()
+	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		_ = flag.Set("test.parallel", strconv.Itoa(parallel))
+	}
 	for _, f := range before {
 		if err := f(); err != nil {
 			_, _ = fmt.Fprintln(os.Stderr, "start:", err)

@@ -1,0 +1,66 @@
+package scenarios
+
+import (
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/test/operator"
+)
+
+// passes tells how many passes a controller of this process has made.
+func passes(t *testing.T, controller string) (n float64) {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "controller_runtime_reconcile_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "controller" && l.GetValue() == controller {
+					n += m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return n
+}
+
+// A user asks for a reconcile of everything, again and again: the annotation is the only write. This
+// test does not run beside others: it counts what all controllers did.
+func TestSteadyOperatorWritesNothing(t *testing.T) {
+	w := servers.World(t)
+	tenant := acme(t, w).(*v1alpha1.Tenant)
+	second := w.Tenant("second", w.Host("second"))
+	w.Create(t, second)
+	w.AwaitReady(t, tenant, second, w.Set, w.Database, w.Class)
+	// Counts of tenants come some seconds after the tenants.
+	w.Await(t, operator.Eventually, w.Set, counts(w.Set, 2, 2, 0))
+	w.Await(t, operator.Eventually, w.Class, func(bool) error { return differs("tenants of the class", int32(2), w.Class.Status.Tenants) })
+	w.Await(t, operator.Eventually, w.Database, func(bool) error {
+		return differs("tenants of the database", int32(2), w.Database.Status.Tenants)
+	})
+	writes := w.Writes(t)
+	for range 3 {
+		for controller, obj := range map[string]object{
+			"tenant": tenant, "tenantclass": w.Class, "tenantdatabase": w.Database, "migrationset": w.Set,
+		} {
+			before := passes(t, controller)
+			w.Nudge(t, obj)
+			operator.Poll(t, operator.Eventually, func() error {
+				return differs("a pass of "+controller, true, passes(t, controller) > before)
+			})
+		}
+	}
+	if got := writes.API(t); len(got) > 0 {
+		t.Errorf("the operator wrote to the API: %q", got)
+	}
+	if n, statements := writes.SQL(t); n > 0 {
+		t.Errorf("%d transactions of the operator wrote; the server logged %q", n, statements)
+	}
+}
