@@ -176,10 +176,6 @@ func (r *registered) refusal(t Tenant) error {
 	switch {
 	case (r.State == StateDeleting || r.State == StateDropping) && (namesake || r.UID == t.UID):
 		return fault.NewWaiting(ReasonSchemaNameTaken, waitForServer, "schema %q of the deleted Tenant is still being dropped", r.Schema)
-	case r.State == StateActive && namesake && r.UID != t.UID:
-		// Two Tenants of one name cannot be there at a time: that one went without being deleted.
-		return fault.NewInvalid(ReasonSchemaRetained,
-			"schema %q holds the data of the former Tenant with UID %s; adopt it or choose another schemaName", r.Schema, r.UID)
 	case r.State == StateRetained && (namesake || r.UID == t.UID):
 		return fault.NewInvalid(ReasonSchemaRetained,
 			"schema %q holds the data retained from the deleted Tenant with UID %s; adopt it or choose another schemaName", r.Schema, r.UID)
@@ -187,7 +183,7 @@ func (r *registered) refusal(t Tenant) error {
 	return fault.NewInvalid(ReasonSchemaNameTaken, "schema %q is taken; choose another schemaName", r.Schema).Because(ErrNotOwner)
 }
 
-// Adopt gives a retained schema, or one whose Tenant went without being deleted, to the Tenant that came back: same namespace and name, new UID.
+// Adopt gives a retained schema to the Tenant that came back: same namespace and name, new UID.
 // fromUID is the UID that the caller was told to adopt from; if the registry names another one,
 // nothing happens. Adopting what is t's already is success. Provision must follow.
 func (db *DB) Adopt(ctx context.Context, t Tenant, fromUID string) error {
@@ -203,7 +199,7 @@ func (db *DB) Adopt(ctx context.Context, t Tenant, fromUID string) error {
 			return err
 		case row.UID == t.UID && row.State == StateActive:
 			return nil
-		case err != nil, row.State != StateRetained && row.State != StateActive, row.Namespace != t.Namespace, row.Name != t.Name:
+		case err != nil, row.State != StateRetained, row.Namespace != t.Namespace, row.Name != t.Name:
 			return row.refusal(t)
 		}
 		_, err = tx.Exec(ctx, `UPDATE tenantry.tenant SET tenant_uid = $2, state = 'active' WHERE schema_name = $1`, t.Schema, t.UID)
