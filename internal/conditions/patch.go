@@ -24,6 +24,8 @@ const maxNote = 1000
 type Writer struct {
 	Client   client.Client
 	Recorder events.EventRecorder
+
+	written written
 }
 
 // Patch writes obj's status if it differs from base's: one merge patch under the optimistic lock,
@@ -39,6 +41,7 @@ func (w *Writer) Patch(ctx context.Context, base, obj Object) error {
 	if err := w.Client.Status().Patch(ctx, obj, patch); err != nil {
 		return client.IgnoreNotFound(err)
 	}
+	w.written.note(obj)
 	if w.Recorder != nil {
 		w.announce(obj, before)
 	}
@@ -46,11 +49,15 @@ func (w *Writer) Patch(ctx context.Context, base, obj Object) error {
 }
 
 // Finish ends a reconcile: it writes the status and says when to come back, after at most recheck.
-// result and err are what Conclude returned. A status that somebody else wrote first is no failure:
-// their write has queued the object again, and the next pass sees it.
+// result and err are what Conclude returned. A status that was written after this pass read it is no
+// failure: the next pass, soon, sees it. That holds for our own writes too, of which the cache may
+// not have heard: to such a pass nothing may seem to have changed, and no watch would tell it.
 func (w *Writer) Finish(ctx context.Context, base, obj Object, result ctrl.Result, err error, recheck time.Duration) (ctrl.Result, error) {
 	if finished(obj) {
 		obj.SetObservedGeneration(obj.GetGeneration())
+	}
+	if w.written.unseen(base) {
+		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
 	if patchErr := w.Patch(ctx, base, obj); patchErr != nil {
 		if !IsConflict(patchErr) {
