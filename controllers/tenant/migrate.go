@@ -77,7 +77,7 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 	if result.Read { // otherwise nobody knows, and what was known still stands
 		s.tenant.Status.Version = string(result.To)
 	}
-	if recordErr := r.record(ctx, s, set, result); recordErr != nil && err == nil {
+	if recordErr := r.record(ctx, s, set, known(set, target, result, err)); recordErr != nil && err == nil {
 		err = recordErr
 	}
 	if err != nil {
@@ -95,9 +95,9 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 
 // record keeps what each file was when a schema of this database first got it, so that a change of
 // it is found before any other tenant is touched.
-func (r *Reconciler) record(ctx context.Context, s *scope, set *migrations.Set, result migrations.Result) error {
+func (r *Reconciler) record(ctx context.Context, s *scope, set *migrations.Set, versions []migrations.Version) error {
 	var files []postgres.AppliedFile
-	for _, v := range result.Applied {
+	for _, v := range versions {
 		m, ok := set.At(v)
 		if !ok || m.Repeatable {
 			continue
@@ -116,6 +116,21 @@ func (r *Reconciler) record(ctx context.Context, s *scope, set *migrations.Set, 
 		r.recorded.Store(recordKey{s.tdb.UID, s.wanted.MigrationSet, migrations.Version(f.Version), f.Checksum}, true)
 	}
 	return nil
+}
+
+// known are the versions whose files the schema has: those of this pass, and when it succeeded all up
+// to the target, since an earlier pass may have ended before it recorded what it applied.
+func known(set *migrations.Set, target migrations.Version, result migrations.Result, err error) []migrations.Version {
+	if err != nil {
+		return result.Applied
+	}
+	var versions []migrations.Version
+	for i := range set.Migrations {
+		if v := set.Migrations[i].Version; v.Compare(target) <= 0 {
+			versions = append(versions, v)
+		}
+	}
+	return versions
 }
 
 // migrationSet returns the set that the class names, if its controller has vetted just this state
