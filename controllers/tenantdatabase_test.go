@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -154,7 +155,7 @@ func TestBadDatabase(t *testing.T) {
 			b.Make(t)
 			row.do(t, b)
 			result := b.pass(t, b.Database)
-			wants := append(row.want, operator.Want{Condition: "Ready", Reason: row.want[0].Reason, KStatus: row.want[0].KStatus})
+			wants := slices.Concat(row.want, []operator.Want{{Condition: "Ready", Reason: row.want[0].Reason, KStatus: row.want[0].KStatus}})
 			b.Expect(t, b.Database, wants...)
 			if result.RequeueAfter <= 0 || result.RequeueAfter > mendedSoon {
 				t.Errorf("it looks again after %s, want at most %s", result.RequeueAfter, mendedSoon)
@@ -250,12 +251,13 @@ func runGrants(t *testing.T, b *bench) {
 	if !ok {
 		t.Fatalf("no statements in %q", c.Message)
 	}
-	conn, err := pgx.Connect(t.Context(), b.AdminDSN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
-	if _, err := conn.Exec(t.Context(), statements, pgx.QueryExecModeSimpleProtocol); err != nil {
+	b.script(t, statements)
+}
+
+// script runs several statements as superuser, as psql does.
+func (b *bench) script(t *testing.T, statements string) {
+	t.Helper()
+	if _, err := operator.Hold(t, b.AdminDSN).Exec(t.Context(), statements, pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatalf("%s: %v", statements, err)
 	}
 }
