@@ -40,7 +40,7 @@ func (b *bench) traces(t *testing.T, tenant string) traces {
 		Domains:  len(list(`SELECT host FROM tenantry.domain`)),
 		Routes:   len(b.routes(t)),
 	}
-	var secrets = b.ConnectionSecret(tenant+"-db", "")
+	secrets := b.ConnectionSecret(tenant+"-db", "")
 	err := b.Admin.Get(t.Context(), client.ObjectKeyFromObject(secrets), secrets)
 	if client.IgnoreNotFound(err) != nil {
 		t.Fatal(err)

@@ -147,9 +147,14 @@ func TestLongAndSimilarNames(t *testing.T) {
 	}
 	schemas := map[string]string{}
 	for _, key := range []client.ObjectKey{
-		{Namespace: long, Name: strings.Repeat("t", 63)}, {Namespace: long, Name: strings.Repeat("t", 62)},
-		{Namespace: b.Namespace, Name: "a.b"}, {Namespace: b.Namespace, Name: "a-b"}, {Namespace: b.Namespace, Name: "a--b"},
-		{Namespace: b.Namespace + "-a", Name: "b"}, {Namespace: b.Namespace + "--a", Name: "b"}, {Namespace: b.Namespace, Name: "1"},
+		{Namespace: long, Name: strings.Repeat("t", 63)},
+		{Namespace: long, Name: strings.Repeat("t", 62)},
+		{Namespace: b.Namespace, Name: "a.b"},
+		{Namespace: b.Namespace, Name: "a-b"},
+		{Namespace: b.Namespace, Name: "a--b"},
+		{Namespace: b.Namespace + "-a", Name: "b"},
+		{Namespace: b.Namespace + "--a", Name: "b"},
+		{Namespace: b.Namespace, Name: "1"},
 	} {
 		tenant := b.Tenant(key.Name)
 		tenant.Namespace = key.Namespace
