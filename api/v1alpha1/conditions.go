@@ -181,7 +181,9 @@ const (
 	ReasonUnsupportedVersion = "UnsupportedVersion"
 	// ReasonIdentityChanged : the server is not the one that was there before.
 	ReasonIdentityChanged = "IdentityChanged"
-	// ReasonInUse : tenants still live on the database.
+	// ReasonInvalidGrant : spec.shared.grants names a table or a right that cannot be granted.
+	ReasonInvalidGrant = "InvalidGrant"
+	// ReasonInUse : tenants still live on the database, or name the class.
 	ReasonInUse = "InUse"
 )
 
@@ -210,6 +212,10 @@ const (
 const (
 	// ReasonNotOwner : the registry names another owner.
 	ReasonNotOwner = "NotOwner"
+	// ReasonNotProvisioned : the registry does not know the schema.
+	ReasonNotProvisioned = "NotProvisioned"
+	// ReasonSessionsRemain : sessions of the login of a deleted tenant do not end.
+	ReasonSessionsRemain = "SessionsRemain"
 	// ReasonNotBootstrapped : the database has no registry yet.
 	ReasonNotBootstrapped = "NotBootstrapped"
 	// ReasonIdentityMismatch : the registry was written on another server.
@@ -218,8 +224,6 @@ const (
 
 // Reasons of a DomainClaim.
 const (
-	// ReasonHeld : a living Tenant holds the host.
-	ReasonHeld = "Held"
 	// ReasonHolderGone : the Tenant is gone and the claim is being released.
 	ReasonHolderGone = "HolderGone"
 )

@@ -18,7 +18,7 @@ const (
 	// value is the Tenant's own UID, as the condition SchemaReady names it.
 	AnnotationRecreate = "tenantry.dev/recreate-schema"
 	// AnnotationAcceptIdentity on a TenantDatabase accepts that the server was replaced: its
-	// value is the new system identifier, as the condition Reachable names it.
+	// value is the new system identifier, as the condition Bootstrapped names it.
 	AnnotationAcceptIdentity = "tenantry.dev/accept-identity"
 	// AnnotationReconcile on any kind asks for a reconcile now; the value is free.
 	AnnotationReconcile = "tenantry.dev/reconcile-at"
