@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -19,7 +20,7 @@ import (
 )
 
 // A namespace is deleted with all that is in it, whatever goes first. Deletion ends, no claim is left,
-// and no login of a tenant that is gone works.
+// data are kept or dropped as each tenant's policy says, and no login of a tenant that is gone works.
 func TestNamespaceEndsInAnyOrder(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]func(s *site) client.Object{
@@ -34,6 +35,7 @@ func TestNamespaceEndsInAnyOrder(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t)
 			kept, dropped := s.Tenant("kept", s.Host("kept")), s.Tenant("dropped", s.Host("dropped"))
 			dropped.Spec.DeletionPolicy = v1alpha1.DeletionDelete
@@ -46,6 +48,10 @@ func TestNamespaceEndsInAnyOrder(t *testing.T) {
 			s.Delete(t, namespace)
 			awaitNamespaceGone(t, namespace)
 			awaitNoClaims(t, s.Namespace)
+			if diff := cmp.Diff([]string{kept.Status.Schema}, operator.Schemas(t, s.AdminDSN)); diff != "" {
+				t.Errorf("schemas (-want +got):\n%s", diff)
+			}
+			s.noLogins(t)
 		})
 	}
 }

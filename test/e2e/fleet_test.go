@@ -212,7 +212,14 @@ func (s *site) onlyDataIsLeft(t *testing.T, kept []string) {
 	if diff := cmp.Diff(roles, s.tenantRoles(t)); diff != "" {
 		t.Errorf("roles (-want +got):\n%s", diff)
 	}
-	if n := operator.Query[int](t, s.AdminDSN, "SELECT count(*) FROM pg_roles WHERE rolcanlogin AND starts_with(rolname, $1)", "tn_"+s.Name+"__"); n > 0 {
+	s.noLogins(t)
+}
+
+// noLogins checks that no role of a tenant of the site may log in.
+func (s *site) noLogins(t *testing.T) {
+	t.Helper()
+	n := operator.Query[int](t, s.AdminDSN, "SELECT count(*) FROM pg_roles WHERE rolcanlogin AND starts_with(rolname, $1)", "tn_"+s.Name+"__")
+	if n > 0 {
 		t.Errorf("%d logins of deleted tenants still work", n)
 	}
 }
