@@ -19,7 +19,7 @@ var servers *operator.Servers
 var process *operator.Process
 
 func TestMain(m *testing.M) {
-	os.Exit(operator.Main(m, &servers, func() error { return restart() }))
+	os.Exit(operator.Main(m, &servers, restart))
 }
 
 // few connections a database suit the many databases of these tests.
