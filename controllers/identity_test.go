@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -87,4 +88,40 @@ func TestEmptiedDatabase(t *testing.T) {
 	// The schema is there and nobody's by the new registry's word: it is not taken over.
 	b.recreate(t, acme)
 	b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaNameTaken))
+}
+
+// A Secret that leads to another database, even an empty one of the same server, is not followed.
+func TestAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	b := newBench(t).settle(t)
+	acme := b.tenant(t, "acme")
+	_, dsn, admin := b.NewDatabase(t, b.Name+"x")
+	b.connection(t, map[string]string{"uri": dsn})
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Stalled("Bootstrapped", v1alpha1.ReasonIdentityChanged))
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Want{Condition: "Ready", Reason: v1alpha1.ReasonDatabaseNotReady, Message: []string{"does not lead to the database"}})
+	if diff := cmp.Diff([]string{}, operator.Schemas(t, admin)); diff != "" {
+		t.Errorf("schemas in the other database (-want +got):\n%s", diff)
+	}
+	goodConnection(t, b)
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Ready())
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+}
+
+// What is in order is looked at again too: a minute bounds how long an outage stays unseen, and minutes
+// how long a role that was altered on the server does.
+func TestRechecks(t *testing.T) {
+	t.Parallel()
+	b := newBench(t).settle(t)
+	acme := b.tenant(t, "acme")
+	for obj, most := range map[conditions.Object]time.Duration{
+		b.Database: 75 * time.Second, acme: 750 * time.Second, b.Set: 750 * time.Second, b.Class: 750 * time.Second,
+	} {
+		if result := b.pass(t, obj); result.RequeueAfter <= 0 || result.RequeueAfter > most {
+			t.Errorf("%T is looked at again after %s, want at most %s", obj, result.RequeueAfter, most)
+		}
+	}
 }

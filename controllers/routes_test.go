@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -28,7 +29,7 @@ func (b *bench) backend() *corev1.Service {
 	}
 }
 
-// routesOf returns the HTTPRoutes of the world's namespace.
+// routes returns the HTTPRoutes of the world's namespace.
 func (b *bench) routes(t *testing.T) []gatewayv1.HTTPRoute {
 	t.Helper()
 	var list gatewayv1.HTTPRouteList
@@ -46,6 +47,18 @@ func (b *bench) acceptRoutes(t *testing.T, tenant *v1alpha1.Tenant) {
 			continue
 		}
 		b.sayOfRoute(t, &route, metav1.ConditionTrue, string(gatewayv1.RouteReasonAccepted), metav1.ConditionTrue, string(gatewayv1.RouteReasonResolvedRefs))
+	}
+}
+
+// acceptIngress gives a tenant's Ingress an address, as its controller does.
+func (b *bench) acceptIngress(t *testing.T, tenant *v1alpha1.Tenant) {
+	t.Helper()
+	ingress := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: tenant.Namespace, Name: tenant.Name}}
+	b.Get(t, ingress)
+	before := ingress.DeepCopy()
+	ingress.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "192.0.2.1"}}
+	if err := b.Admin.Status().Patch(t.Context(), ingress, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -222,11 +222,7 @@ func TestManyDomainsAndAnotherAPI(t *testing.T) {
 	if diff := cmp.Diff([]string{b.Host("d00"), b.Host("d01")}, rules); diff != "" {
 		t.Errorf("hosts of the Ingress (-want +got):\n%s", diff)
 	}
-	before := ingress.DeepCopy()
-	ingress.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "192.0.2.1"}}
-	if err := b.Admin.Status().Patch(t.Context(), ingress, client.MergeFrom(before)); err != nil {
-		t.Fatal(err)
-	}
+	b.acceptIngress(t, acme)
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Ready())
 	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { c.Spec.Routing = nil })

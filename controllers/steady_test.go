@@ -55,6 +55,18 @@ func TestSteadyPassesWriteNothing(t *testing.T) {
 		t.Errorf("%d transactions after a restart write, want the migrator's password alone: %q", n, statements)
 	}
 	b.steady(t, "passes after a restart", all)
+
+	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) {
+		c.Spec.Routing.Gateway, c.Spec.Routing.Ingress = nil, &v1alpha1.IngressRouting{ClassName: "edge", Annotations: map[string]string{"team": "blue"}}
+	})
+	b.pass(t, b.Class)
+	b.pass(t, acme)
+	b.acceptIngress(t, acme)
+	for _, obj := range all {
+		b.pass(t, obj)
+		b.Expect(t, obj, operator.Ready())
+	}
+	b.steady(t, "passes with an Ingress", all)
 }
 
 // steady passes over objects several times and wants no write at all.
