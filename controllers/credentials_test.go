@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -34,17 +35,14 @@ func keys(s *corev1.Secret) map[string]string {
 func TestCredentialsByHand(t *testing.T) {
 	t.Parallel()
 	const mine = "a-password-of-our-own+/=&@"
-	app := func(b *bench) string {
-		return "tn_" + b.Name + "__" + strings.ReplaceAll(b.Namespace, "-", "_") + "__acme_app"
-	}
 	edit := func(change func(*corev1.Secret)) func(*testing.T, *bench, *v1alpha1.Tenant) {
 		return func(t *testing.T, b *bench, tenant *v1alpha1.Tenant) {
 			operator.Update(t, b.Servers, b.secret(t, tenant), change)
 		}
 	}
 	sql := func(text string) func(*testing.T, *bench, *v1alpha1.Tenant) {
-		return func(t *testing.T, b *bench, _ *v1alpha1.Tenant) {
-			b.sql(t, strings.NewReplacer("APP", app(b), "DB", b.Name).Replace(text))
+		return func(t *testing.T, b *bench, tenant *v1alpha1.Tenant) {
+			b.sql(t, strings.NewReplacer("APP", "tn_"+b.Name+"__"+tenant.Status.Schema+"_app", "DB", b.Name).Replace(text))
 		}
 	}
 	same := func(before, after map[string]string) string { return cmp.Diff(before, after) }
@@ -55,6 +53,8 @@ func TestCredentialsByHand(t *testing.T) {
 		before["password"], before["uri"] = after["password"], after["uri"]
 		return cmp.Diff(before, after)
 	}
+	b := newBench(t).settle(t)
+	n := 0
 	for name, tt := range map[string]struct {
 		do func(*testing.T, *bench, *v1alpha1.Tenant)
 		// want compares the Secret's keys before and after.
@@ -91,10 +91,11 @@ func TestCredentialsByHand(t *testing.T) {
 			return cmp.Diff(before, after)
 		}},
 	} {
+		n++
+		tenant := fmt.Sprintf("t%d", n)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t).settle(t)
-			acme := b.tenant(t, "acme")
+			acme := b.tenant(t, tenant)
 			before := keys(b.secret(t, acme))
 			tt.do(t, b, acme)
 			if tt.asked {

@@ -15,6 +15,10 @@ import (
 // being taken away with it.
 func TestForgedStatus(t *testing.T) {
 	t.Parallel()
+	v := newBench(t).settle(t)
+	victim := v.tenant(t, "victim", func(tn *v1alpha1.Tenant) { tn.Spec.SchemaName = "victim" })
+	operator.Exec(t, keys(v.secret(t, victim))["uri"], "INSERT INTO note (body) VALUES ('precious')")
+	before := v.traces(t, "victim")
 	for name, forge := range map[string]func(victim *v1alpha1.Tenant) func(*v1alpha1.TenantStatus){
 		"schema of another": func(victim *v1alpha1.Tenant) func(*v1alpha1.TenantStatus) {
 			return func(s *v1alpha1.TenantStatus) { s.Schema = victim.Status.Schema }
@@ -45,24 +49,26 @@ func TestForgedStatus(t *testing.T) {
 		for _, passes := range []string{"deleted at once", "reconciled first"} {
 			t.Run(name+", "+passes, func(t *testing.T) {
 				t.Parallel()
-				testForgery(t, forge, passes == "reconciled first")
+				testForgery(t, v, forge(victim), passes == "reconciled first")
+				if diff := cmp.Diff(before, v.traces(t, "victim")); diff != "" {
+					t.Errorf("of the victim (-before +after):\n%s", diff)
+				}
+				if got := operator.Query[string](t, keys(v.secret(t, victim))["uri"], "SELECT body FROM note"); got != "precious" {
+					t.Errorf("the victim's row is %q", got)
+				}
 			})
 		}
 	}
 }
 
-func testForgery(t *testing.T, forge func(*v1alpha1.Tenant) func(*v1alpha1.TenantStatus), reconciled bool) {
-	v, f := newBench(t), newBench(t)
-	v.Database.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesSame}
-	v.settle(t)
-	f.settle(t)
+// testForgery lets a Tenant of another world forge its status and go.
+func testForgery(t *testing.T, v *bench, forge func(*v1alpha1.TenantStatus), reconciled bool) {
+	t.Helper()
+	f := newBench(t)
 	f.by = v.by // one operator
-	f.pass(t, f.Database)
-	victim := v.tenant(t, "victim", func(tn *v1alpha1.Tenant) { tn.Spec.SchemaName = "victim" })
-	operator.Exec(t, keys(v.secret(t, victim))["uri"], "INSERT INTO note (body) VALUES ('precious')")
-	before := v.traces(t, "victim")
+	f.settle(t)
 	forger := f.tenant(t, "forger", func(tn *v1alpha1.Tenant) { tn.Spec.DeletionPolicy = v1alpha1.DeletionDelete })
-	f.forge(t, forger, forge(victim))
+	f.forge(t, forger, forge)
 	if reconciled {
 		if _, err := f.by.Reconcile(t.Context(), forger); err != nil {
 			t.Logf("the pass over the forged status: %v", err)
@@ -70,14 +76,6 @@ func testForgery(t *testing.T, forge func(*v1alpha1.Tenant) func(*v1alpha1.Tenan
 	}
 	f.Delete(t, forger)
 	f.finish(t, forger)
-	if diff := cmp.Diff(before, v.traces(t, "victim")); diff != "" {
-		t.Errorf("of the victim (-before +after):\n%s", diff)
-	}
-	v.pass(t, victim)
-	v.Expect(t, victim, operator.Ready())
-	if got := operator.Query[string](t, keys(v.secret(t, victim))["uri"], "SELECT body FROM note"); got != "precious" {
-		t.Errorf("the victim's row is %q", got)
-	}
 	wantTraces(t, "of the forger", traces{}, f.traces(t, "forger"))
 }
 
