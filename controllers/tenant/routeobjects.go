@@ -45,36 +45,16 @@ func (r *Reconciler) applyHTTPRoutes(ctx context.Context, t *v1alpha1.Tenant, wa
 	if err != nil {
 		return nil, fmt.Errorf("list HTTPRoutes: %w", err)
 	}
-	known := map[string]*gatewayv1.HTTPRoute{}
-	for i := range have.Items {
-		if metav1.IsControlledBy(&have.Items[i], t) {
-			known[have.Items[i].Name] = have.Items[i].DeepCopy()
-		}
+	return apply(ctx, r, t, pointers(have.Items), pointers(wanted), httpRouteDiffers, httpRouteAccepted)
+}
+
+// httpRouteDiffers makes a route what it should be, and says whether it was not.
+func httpRouteDiffers(is, w *gatewayv1.HTTPRoute) bool {
+	if equality.Semantic.DeepEqual(is.Spec, w.Spec) && contains(is.Labels, w.Labels) {
+		return false
 	}
-	for i := range wanted {
-		w := &wanted[i]
-		is := known[w.Name]
-		delete(known, w.Name)
-		if is == nil {
-			err = r.createRoute(ctx, t, w)
-		} else if !equality.Semantic.DeepEqual(is.Spec, w.Spec) || !contains(is.Labels, w.Labels) {
-			is.Spec = w.Spec
-			is.Labels = overlay(is.Labels, w.Labels)
-			err = r.Update(ctx, is)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if p := httpRouteAccepted(is, w); p != nil && accepted == nil {
-			accepted = p
-		}
-	}
-	for _, extra := range known {
-		if err := client.IgnoreNotFound(r.Delete(ctx, extra)); err != nil {
-			return nil, fmt.Errorf("delete HTTPRoute %s: %w", extra.Name, err)
-		}
-	}
-	return accepted, nil
+	is.Spec, is.Labels = w.Spec, overlay(is.Labels, w.Labels)
+	return true
 }
 
 // httpRouteAccepted asks the route's status, for its present generation and for each Gateway.
@@ -131,37 +111,66 @@ func (r *Reconciler) applyIngresses(ctx context.Context, t *v1alpha1.Tenant, wan
 	if err := r.List(ctx, &have, client.InNamespace(t.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list Ingresses: %w", err)
 	}
-	known := map[string]*networkingv1.Ingress{}
-	for i := range have.Items {
-		if metav1.IsControlledBy(&have.Items[i], t) {
-			known[have.Items[i].Name] = have.Items[i].DeepCopy()
+	return apply(ctx, r, t, pointers(have.Items), pointers(wanted), ingressDiffers, ingressAccepted)
+}
+
+func ingressDiffers(is, w *networkingv1.Ingress) bool {
+	if equality.Semantic.DeepEqual(is.Spec, w.Spec) && contains(is.Labels, w.Labels) && contains(is.Annotations, w.Annotations) {
+		return false
+	}
+	is.Spec = w.Spec
+	is.Labels, is.Annotations = overlay(is.Labels, w.Labels), overlay(is.Annotations, w.Annotations)
+	return true
+}
+
+func ingressAccepted(is, w *networkingv1.Ingress) error {
+	if is != nil && len(is.Status.LoadBalancer.Ingress) > 0 {
+		return nil
+	}
+	return fault.NewWaiting(v1alpha1.ReasonRouteNotAccepted, 30*time.Second,
+		"Ingress %s has no address yet; does a controller for IngressClass %q run, and publish its address?", w.Name, *w.Spec.IngressClassName)
+}
+
+// apply creates, mends and deletes until the tenant's own objects are the wanted ones. mend changes
+// what differs and says whether anything did; its objects are copies, since the cache's must not
+// change. accepts gets nil for an object that was only just created.
+func apply[T client.Object](ctx context.Context, r *Reconciler, t *v1alpha1.Tenant, have, wanted []T, mend func(is, w T) bool, accepts func(is, w T) error) (accepted, err error) {
+	known := map[string]T{}
+	for _, o := range have {
+		if metav1.IsControlledBy(o, t) {
+			known[o.GetName()] = o.DeepCopyObject().(T)
 		}
 	}
-	for i := range wanted {
-		w := &wanted[i]
-		is := known[w.Name]
-		delete(known, w.Name)
-		if is == nil {
+	for _, w := range wanted {
+		is, found := known[w.GetName()]
+		delete(known, w.GetName())
+		switch {
+		case !found:
 			err = r.createRoute(ctx, t, w)
-		} else if !equality.Semantic.DeepEqual(is.Spec, w.Spec) || !contains(is.Labels, w.Labels) || !contains(is.Annotations, w.Annotations) {
-			is.Spec = w.Spec
-			is.Labels, is.Annotations = overlay(is.Labels, w.Labels), overlay(is.Annotations, w.Annotations)
+		case mend(is, w):
 			err = r.Update(ctx, is)
 		}
 		if err != nil {
 			return nil, err
 		}
-		if is == nil || len(is.Status.LoadBalancer.Ingress) == 0 {
-			accepted = fault.NewWaiting(v1alpha1.ReasonRouteNotAccepted, 30*time.Second,
-				"Ingress %s has no address yet; does a controller for IngressClass %q run, and publish its address?", w.Name, *w.Spec.IngressClassName)
+		if p := accepts(is, w); p != nil && accepted == nil {
+			accepted = p
 		}
 	}
 	for _, extra := range known {
 		if err := client.IgnoreNotFound(r.Delete(ctx, extra)); err != nil {
-			return nil, fmt.Errorf("delete Ingress %s: %w", extra.Name, err)
+			return nil, fmt.Errorf("delete route %s: %w", extra.GetName(), err)
 		}
 	}
 	return accepted, nil
+}
+
+func pointers[T any](items []T) []*T {
+	list := make([]*T, len(items))
+	for i := range items {
+		list[i] = &items[i]
+	}
+	return list
 }
 
 // createRoute never takes over what somebody else made under the same name. Our own that the cache
