@@ -85,6 +85,7 @@ func TestCredentialsByHand(t *testing.T) {
 		"role without LOGIN":      {do: sql("ALTER ROLE APP NOLOGIN"), want: same},
 		"role without password":   {do: sql("ALTER ROLE APP NOLOGIN PASSWORD NULL"), want: same},
 		"password changed in SQL": {do: sql("ALTER ROLE APP PASSWORD 'something else'"), want: same, asked: true},
+		"login expired":           {do: sql("ALTER ROLE APP VALID UNTIL '2020-01-01'"), want: same, asked: true},
 		"search_path changed":     {do: sql("ALTER ROLE APP IN DATABASE DB SET search_path = public"), want: same},
 		"own key beside": {do: edit(func(s *corev1.Secret) { s.Data["team"] = []byte("blue") }), want: func(before, after map[string]string) string {
 			before["team"] = "blue"

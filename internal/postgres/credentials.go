@@ -25,7 +25,7 @@ func (db *DB) SetPassword(ctx context.Context, uid, schema, verifier string) err
 		if row.State != StateActive {
 			return fault.NewInvalid(ReasonSchemaRetained, "%s: the schema is %s", what, row.State)
 		}
-		return script(ctx, tx, "SET LOCAL ROLE "+ident(row.Keeper), "ALTER ROLE "+ident(row.App)+" LOGIN PASSWORD "+literal(verifier), "RESET ROLE")
+		return script(ctx, tx, "SET LOCAL ROLE "+ident(row.Keeper), "ALTER ROLE "+ident(row.App)+" LOGIN PASSWORD "+literal(verifier)+" VALID UNTIL 'infinity'", "RESET ROLE")
 	}), what)
 }
 
