@@ -23,13 +23,14 @@ TEST_PACKAGES = $$(go list ./... | grep -v -e /test/e2e -e /test/bench)
 
 ##@ Try it
 
+# Without cgo, as the servers are built: what both are made from is compiled once.
 .PHONY: demo
 demo: ## Start a control plane, PostgreSQL, a data plane and the operator here, with sample tenants.
-	go run ./hack/demo
+	CGO_ENABLED=0 go run ./hack/demo
 
 .PHONY: demo-down
 demo-down: ## Stop what `make demo` started and leave nothing behind.
-	go run ./hack/demo down
+	CGO_ENABLED=0 go run ./hack/demo down
 
 ##@ Development
 

@@ -97,6 +97,10 @@ func lock(ctx context.Context, dir string) (unlock func(), err error) {
 var readableLog = []string{"--zap-encoder=console", "--zap-stacktrace-level=panic"}
 
 func (d *demo) startServers(ctx context.Context) (err error) {
+	if cache, err := platform.DefaultCache(); err == nil {
+		// The largest download, while the servers in front of it are being compiled.
+		go cache.Prefetch(ctx, "traefik")
+	}
 	if d.servers, err = stack.Up(ctx, d.dir, stack.Options{Out: d.out}); err != nil {
 		return err
 	}

@@ -93,26 +93,60 @@ func (c *Cache) Tool(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	folder := filepath.Join(root, "hack", "tools", tool.folder)
-	version, sum, err := pinOf(folder, tool.module, tool.ldflags)
+	key, version, err := tool.key(name, folder)
 	if err != nil {
 		return "", err
 	}
-	key := fmt.Sprintf("%s-%s-%s-%s-%s", name, version, runtime.GOOS, runtime.GOARCH, sum)
 	dir, err := c.once(ctx, key, func(ctx context.Context, dir string) error {
 		return tool.build(ctx, folder, version, filepath.Join(dir, name))
 	})
 	return filepath.Join(dir, name), err
 }
 
-// build compiles the tool without cgo: no C compiler is needed, and the program runs anywhere.
+// Prefetch downloads the modules that the named tools will be built from, as far as they are not
+// built yet, while the processor is busy with something else. What goes wrong is told by the build,
+// which downloads what is missing itself.
+func (c *Cache) Prefetch(ctx context.Context, names ...string) {
+	root, err := RepoRoot()
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		tool, known := goTools[name]
+		if !known {
+			continue
+		}
+		folder := filepath.Join(root, "hack", "tools", tool.folder)
+		if key, _, err := tool.key(name, folder); err != nil || isDir(filepath.Join(c.Dir, key)) {
+			continue
+		}
+		cmd := exec.CommandContext(ctx, "go", "list", "-deps", tool.program)
+		cmd.Dir = folder
+		cmd.Env = buildEnv()
+		_ = cmd.Run()
+	}
+}
+
+// buildEnv is the environment of a build without cgo: no C compiler is needed, and the program runs
+// anywhere.
+func buildEnv() []string { return append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off") }
+
+// key names the tool's folder in the cache.
+func (t goTool) key(name, folder string) (key, version string, err error) {
+	version, sum, err := pinOf(folder, t.module, t.ldflags)
+	return fmt.Sprintf("%s-%s-%s-%s-%s", name, version, runtime.GOOS, runtime.GOARCH, sum), version, err
+}
+
+// build compiles the tool. Paths are not trimmed: so the standard library and the modules that the
+// demo itself is made from are compiled once for both.
 func (t goTool) build(ctx context.Context, folder, version, output string) error {
 	flags := "-s -w"
 	if t.ldflags != "" {
 		flags += " " + fmt.Sprintf(t.ldflags, version)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", flags, "-o", output, t.program)
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", flags, "-o", output, t.program)
 	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	cmd.Env = buildEnv()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", t.program, err, lastLines(string(out), 30))
