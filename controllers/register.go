@@ -7,7 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -17,9 +19,12 @@ import (
 	"github.com/tenantry/tenantry/controllers/tenant"
 	"github.com/tenantry/tenantry/controllers/tenantclass"
 	"github.com/tenantry/tenantry/controllers/tenantdatabase"
+	"github.com/tenantry/tenantry/internal/claims"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/databases"
+	"github.com/tenantry/tenantry/internal/policies"
 	"github.com/tenantry/tenantry/internal/postgres"
+	"github.com/tenantry/tenantry/internal/publish"
 	"github.com/tenantry/tenantry/internal/sources"
 )
 
@@ -44,26 +49,47 @@ func Scheme() *runtime.Scheme {
 	return scheme
 }
 
+// Reconcilers are all controllers, with what they share made once.
+type Reconcilers struct {
+	Tenant         *tenant.Reconciler
+	TenantClass    *tenantclass.Reconciler
+	TenantDatabase *tenantdatabase.Reconciler
+	MigrationSet   *migrationset.Reconciler
+	DomainClaim    *domainclaim.Reconciler
+}
+
+// New returns controllers that read by c, or by live where a cache's word is not enough, and reach
+// databases by pools. They send events to the recorder.
+func New(c client.Client, live client.Reader, recorder events.EventRecorder, pools *databases.Pools) *Reconcilers {
+	status := &conditions.Writer{Client: c, Recorder: recorder}
+	// A claim's news is its Tenant's.
+	silent := &conditions.Writer{Client: c}
+	loader := sources.NewLoader(c, live)
+	keeper := &claims.Keeper{Client: c, Live: live}
+	publisher := &publish.Publisher{Client: c, Live: live}
+	return &Reconcilers{
+		Tenant: &tenant.Reconciler{
+			Client: c, Live: live, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader,
+			Claims: keeper, Policies: policies.Judge{Reader: c}, Publisher: publisher,
+		},
+		TenantClass:    &tenantclass.Reconciler{Client: c, Status: status, Claims: keeper, Publisher: publisher},
+		TenantDatabase: &tenantdatabase.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
+		MigrationSet:   &migrationset.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
+		DomainClaim:    &domainclaim.Reconciler{Client: c, Live: live, Status: silent},
+	}
+}
+
 // Register adds all controllers to a manager whose scheme is Scheme's.
 func Register(mgr ctrl.Manager, o Options) error {
 	if o.TenantWorkers <= 0 {
 		o.TenantWorkers = 8
 	}
 	live := mgr.GetAPIReader()
-	status := &conditions.Writer{Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("tenantry")}
-	// A claim's news is its Tenant's.
-	silent := &conditions.Writer{Client: mgr.GetClient()}
 	pools := databases.New(live, postgres.PoolOptions{MaxConns: int32(min(max(o.DatabaseConnections, 0), maxConnections))})
-	loader := sources.NewLoader(mgr.GetClient(), live)
-	tenants := &tenant.Reconciler{
-		Client: mgr.GetClient(), Live: live, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader,
-	}
+	r := New(mgr.GetClient(), live, mgr.GetEventRecorder("tenantry"), pools)
 	for _, err := range []error{
-		tenants.Register(mgr, o.TenantWorkers),
-		(&tenantclass.Reconciler{Client: mgr.GetClient(), Status: status}).Register(mgr),
-		(&tenantdatabase.Reconciler{Client: mgr.GetClient(), Status: status, Pools: pools, Sources: loader}).Register(mgr),
-		(&migrationset.Reconciler{Client: mgr.GetClient(), Status: status, Pools: pools, Sources: loader}).Register(mgr),
-		(&domainclaim.Reconciler{Client: mgr.GetClient(), Live: live, Status: silent}).Register(mgr),
+		r.Tenant.Register(mgr, o.TenantWorkers), r.TenantClass.Register(mgr), r.TenantDatabase.Register(mgr),
+		r.MigrationSet.Register(mgr), r.DomainClaim.Register(mgr),
 	} {
 		if err != nil {
 			return err

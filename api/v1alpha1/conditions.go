@@ -24,7 +24,8 @@ const (
 	ConditionCredentialsReady = "CredentialsReady"
 	// ConditionMigrated says that the schema stands at the wanted version.
 	ConditionMigrated = "Migrated"
-	// ConditionVerified says that the tenant's own login can use its own tables.
+	// ConditionVerified says that the tenant's own login can use its own tables; of a DomainClaim, that
+	// its holder may have the host.
 	ConditionVerified = "Verified"
 	// ConditionRouted says that the data plane accepted the tenant's routes.
 	ConditionRouted = "Routed"
@@ -32,7 +33,8 @@ const (
 
 // Condition types of a TenantDatabase.
 const (
-	// ConditionReachable says that the operator can log in.
+	// ConditionReachable says that the operator can log in; of a Tenant, that its hosts answer through
+	// the data plane.
 	ConditionReachable = "Reachable"
 	// ConditionPrivileged says that the operator's login has the rights it needs.
 	ConditionPrivileged = "Privileged"
@@ -81,6 +83,22 @@ const (
 	ReasonInvalidDomain = "InvalidDomain"
 	// ReasonDomainTaken : another tenant holds the host.
 	ReasonDomainTaken = "DomainTaken"
+	// ReasonDomainNotAllowed : the class does not offer this host to this tenant.
+	ReasonDomainNotAllowed = "DomainNotAllowed"
+	// ReasonDomainUnverified : the tenant has not proved yet that it controls the host.
+	ReasonDomainUnverified = "DomainUnverified"
+	// ReasonRecordMissing : the DNS record that had proved control is gone; a grace runs.
+	ReasonRecordMissing = "RecordMissing"
+)
+
+// Reasons of a Tenant that is not served on purpose, and of Reachable.
+const (
+	// ReasonSuspended : spec.suspended is set.
+	ReasonSuspended = "Suspended"
+	// ReasonProbeFailed : a host does not answer through the data plane as it should.
+	ReasonProbeFailed = "ProbeFailed"
+	// ReasonHostShadowed : a route that is not the tenant's asks for the same host.
+	ReasonHostShadowed = "HostShadowed"
 )
 
 // Reasons of DatabaseReady.

@@ -15,15 +15,16 @@ type TenantSpec struct {
 	ClassName string `json:"className,omitempty"`
 
 	// domains are the hosts on which the tenant is served. The first is the primary domain;
-	// requests to the others are redirected to it. A host belongs to one Tenant of the whole
-	// cluster.
+	// requests to the others are redirected to it. A domain like *.acme.com stands for all hosts
+	// below it. A host belongs to one Tenant of the whole cluster.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=254
-	// +kubebuilder:validation:XValidation:rule="self.all(d, !d.matches('[/:@*?#\\\\s]'))",message="a domain is a host name alone, like acme.example.com: no scheme, port, path, wildcard or space"
+	// +kubebuilder:validation:XValidation:rule="self.all(d, !d.matches('[/:@?#\\\\s]|.[*]|[*]([^.]|$)'))",message="a domain is a host name alone, like acme.example.com, or *.acme.com for all hosts below it: no scheme, port, path or space, and no wildcard elsewhere"
+	// +kubebuilder:validation:XValidation:rule="!self[0].startsWith('*')",message="the first domain is the primary one, to which others redirect: it cannot be a wildcard"
 	// +kubebuilder:validation:XValidation:rule="self.all(d, self.exists_one(e, e.lowerAscii() == d.lowerAscii()))",message="the same domain is listed twice"
 	Domains []string `json:"domains,omitempty"`
 
@@ -45,6 +46,16 @@ type TenantSpec struct {
 	// migrations overrides how the tenant follows its class's MigrationSet.
 	// +optional
 	Migrations *TenantMigrations `json:"migrations,omitempty"`
+
+	// backend is the Service that serves this tenant, in place of its class's. Another namespace
+	// than the Tenant's must allow it by a ReferenceGrant.
+	// +optional
+	Backend *ServiceBackend `json:"backend,omitempty"`
+
+	// suspended takes the tenant's hosts off its backend; the class's holding backend answers
+	// there, if it names one. Schema, data and logins stay as they are.
+	// +optional
+	Suspended bool `json:"suspended,omitempty"` //nolint:kubeapilinter // false and left out mean the same
 }
 
 // TenantMigrations overrides how a tenant follows its class's MigrationSet.
@@ -107,18 +118,26 @@ type TenantStatus struct {
 }
 
 // DomainState is how far a host came.
-// +kubebuilder:validation:Enum=Invalid;Taken;Claimed;Serving
+// +kubebuilder:validation:Enum=Invalid;NotAllowed;Taken;Unverified;Claimed;Holding;Serving;Unreachable
 type DomainState string
 
 const (
 	// DomainInvalid is no host name.
 	DomainInvalid DomainState = "Invalid"
-	// DomainStateTaken is held by another tenant.
+	// DomainNotAllowed is a host that the class does not offer to this tenant.
+	DomainNotAllowed DomainState = "NotAllowed"
+	// DomainStateTaken is held by another tenant, or has another role in the cluster.
 	DomainStateTaken DomainState = "Taken"
+	// DomainUnverified is held by this tenant, which has not proved yet that it controls it.
+	DomainUnverified DomainState = "Unverified"
 	// DomainClaimed is held by this tenant and not served yet.
 	DomainClaimed DomainState = "Claimed"
+	// DomainHolding is held by this tenant and answered by the class's holding backend.
+	DomainHolding DomainState = "Holding"
 	// DomainServing is held by this tenant and accepted by the data plane.
 	DomainServing DomainState = "Serving"
+	// DomainUnreachable is accepted by the data plane and does not answer as it should.
+	DomainUnreachable DomainState = "Unreachable"
 )
 
 // TenantDomainStatus is the state of one host.
@@ -130,7 +149,8 @@ type TenantDomainStatus struct {
 	// +kubebuilder:validation:MaxLength=254
 	Host string `json:"host,omitempty"`
 
-	// state of the host: Invalid, Taken, Claimed or Serving.
+	// state of the host: Invalid, NotAllowed, Taken, Unverified, Claimed, Holding, Serving or
+	// Unreachable.
 	// +required
 	State DomainState `json:"state,omitempty"`
 
@@ -138,6 +158,15 @@ type TenantDomainStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Claim string `json:"claim,omitempty"`
+
+	// message says why the host is not served and what to do.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+
+	// record is the DNS record to create where control of the host is not proved.
+	// +optional
+	Record *DNSRecord `json:"record,omitempty"`
 }
 
 // Tenant gives one customer of a product its own PostgreSQL schema, roles and credentials, runs
@@ -157,6 +186,7 @@ type TenantDomainStatus struct {
 // +kubebuilder:printcolumn:name="Secret",type=string,priority=1,JSONPath=`.status.binding.name`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="a Tenant's name has at most 63 characters: it becomes a label value and part of other names"
+// +kubebuilder:validation:XValidation:rule="!self.metadata.name.matches('[.](alias|shared)(-[0-9]+)?$')",message="a Tenant's name cannot end with .alias or .shared: routes of other Tenants are called so"
 type Tenant struct {
 	metav1.TypeMeta `json:",inline"`
 

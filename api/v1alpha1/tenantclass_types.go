@@ -26,6 +26,12 @@ type TenantClassSpec struct {
 	// +optional
 	MigrationSetRef *NamespacedReference `json:"migrationSetRef,omitempty"`
 
+	// domains says which hosts tenants may have, and on what proof. Left out, they may have any
+	// that they prove to control by a DNS record.
+	// +optional
+	// +kubebuilder:default={custom: {verification: DNS}}
+	Domains *DomainPolicy `json:"domains,omitempty"`
+
 	// routing says how tenants' domains reach the product. Left out, domains are claimed and
 	// not routed.
 	// +optional
@@ -40,97 +46,6 @@ type TenantClassSpec struct {
 	// limits bound what one tenant's login may use.
 	// +optional
 	Limits *TenantLimits `json:"limits,omitempty"`
-}
-
-// Routing says how tenants' domains reach the product.
-// +kubebuilder:validation:XValidation:rule="has(self.gateway) != has(self.ingress)",message="set exactly one of gateway and ingress"
-type Routing struct {
-	// gateway attaches an HTTPRoute for each tenant to these Gateways.
-	// +optional
-	Gateway *GatewayRouting `json:"gateway,omitempty"`
-
-	// ingress makes an Ingress for each tenant.
-	// +optional
-	Ingress *IngressRouting `json:"ingress,omitempty"`
-
-	// backend is the Service that serves all tenants of the class.
-	// +required
-	Backend ServiceBackend `json:"backend,omitzero"`
-
-	// tenantHeader is the request header that tells the backend which tenant a request is for,
-	// as "<namespace>/<name>". It is always overwritten, never appended to. Gateway only: the
-	// Ingress API cannot set headers.
-	// +optional
-	// +kubebuilder:default="X-Tenantry-Tenant"
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$`
-	TenantHeader string `json:"tenantHeader,omitempty"`
-}
-
-// GatewayRouting routes by Gateway API.
-type GatewayRouting struct {
-	// parentRefs are the Gateways to which the tenants' HTTPRoutes attach.
-	// +required
-	// +listType=atomic
-	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=8
-	ParentRefs []GatewayReference `json:"parentRefs,omitempty"`
-}
-
-// GatewayReference names a Gateway, and a listener of it if need be.
-type GatewayReference struct {
-	NamespacedReference `json:",inline"`
-
-	// sectionName is the listener of the Gateway. Left out, the route attaches to every
-	// listener that allows it.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
-	SectionName string `json:"sectionName,omitempty"`
-}
-
-// IngressRouting routes by Ingress.
-type IngressRouting struct {
-	// className names the IngressClass.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
-	ClassName string `json:"className,omitempty"`
-
-	// annotations of every Ingress of the class, for what the Ingress API itself cannot say:
-	// middlewares, certificates, DNS records.
-	// +optional
-	// +kubebuilder:validation:MinProperties=1
-	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253 && size(self[k]) <= 4096)",message="an annotation has a key of at most 253 and a value of at most 4096 characters"
-	Annotations map[string]string `json:"annotations,omitempty"`
-}
-
-// ServiceBackend names a port of a Service.
-type ServiceBackend struct {
-	// name of the Service.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
-	Name string `json:"name,omitempty"`
-
-	// namespace of the Service. Left out, it is the Tenant's own. Another namespace must allow
-	// it by a ReferenceGrant; the Ingress API cannot cross namespaces.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-	Namespace string `json:"namespace,omitempty"`
-
-	// port of the Service.
-	// +required
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=65535
-	Port int32 `json:"port,omitempty"`
 }
 
 // TenantLimits bound what one tenant's login may use.

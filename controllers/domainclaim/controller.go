@@ -5,6 +5,7 @@ package domainclaim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -61,7 +62,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	base := claim.DeepCopy()
 	if alive {
-		result, err := conditions.Conclude(claim, nil, "Held by a living Tenant")
+		result, err := conditions.Conclude(claim, nil, "Held by a living "+claim.Spec.Holder.Kind)
 		return r.Status.Finish(ctx, base, claim, result, err, recheck)
 	}
 	left, err := r.routes(ctx, claim)
@@ -70,15 +71,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	if left > 0 {
 		result, err := conditions.Conclude(claim, fault.NewWaiting(v1alpha1.ReasonHolderGone, 2*time.Second,
-			"The Tenant is gone; the claim is released when its %d routes are", left), "")
+			"The %s is gone; the claim is released when its %d routes are", claim.Spec.Holder.Kind, left), "")
 		return r.Status.Finish(ctx, base, claim, result, err, recheck)
 	}
 	uid := claim.UID
 	return ctrl.Result{}, client.IgnoreNotFound(r.Delete(ctx, claim, client.Preconditions{UID: &uid}))
 }
 
-// holderLives asks the cache, and the API server itself where the cache does not know the Tenant.
+// holderLives asks the cache, and the API server itself where the cache does not know the holder. A
+// host of a class lives as long as any class declares it.
 func (r *Reconciler) holderLives(ctx context.Context, claim *v1alpha1.DomainClaim) (bool, error) {
+	if claim.Spec.Role != v1alpha1.HostTenant {
+		return r.declared(ctx, claim)
+	}
 	key := client.ObjectKey{Namespace: claim.Spec.Holder.Namespace, Name: claim.Spec.Holder.Name}
 	for _, reader := range []client.Reader{r.Client, r.Live} {
 		t := &v1alpha1.Tenant{}
@@ -88,6 +93,23 @@ func (r *Reconciler) holderLives(ctx context.Context, claim *v1alpha1.DomainClai
 		}
 		if err != nil && !apierrors.IsNotFound(err) {
 			return false, fmt.Errorf("read Tenant %s: %w", key, err)
+		}
+	}
+	return false, nil
+}
+
+func (r *Reconciler) declared(ctx context.Context, claim *v1alpha1.DomainClaim) (bool, error) {
+	for _, reader := range []client.Reader{r.Client, r.Live} {
+		var classes v1alpha1.TenantClassList
+		if err := reader.List(ctx, &classes); err != nil {
+			return false, fmt.Errorf("list TenantClasses: %w", err)
+		}
+		for i := range classes.Items {
+			if slices.ContainsFunc(routing.ClassHosts(&classes.Items[i]), func(h routing.ClassHost) bool {
+				return h.Host == claim.Spec.Host && h.Role == claim.Spec.Role
+			}) {
+				return true, nil
+			}
 		}
 	}
 	return false, nil
@@ -134,8 +156,19 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 		Named("domainclaim").
 		For(&v1alpha1.DomainClaim{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.ofTenant), builder.WithPredicates(gone)).
+		Watches(&v1alpha1.TenantClass{}, handler.EnqueueRequestsFromMapFunc(r.ofClass), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 4, RateLimiter: conditions.RateLimiter()}).
 		Complete(r)
+}
+
+// ofClass finds the claims on hosts of classes: one of them may be declared no longer.
+func (r *Reconciler) ofClass(ctx context.Context, _ client.Object) []reconcile.Request {
+	var list v1alpha1.DomainClaimList
+	if err := r.List(ctx, &list, client.HasLabels{routing.LabelClass}); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot list DomainClaims")
+		return nil
+	}
+	return requests(&list)
 }
 
 func (r *Reconciler) ofTenant(ctx context.Context, o client.Object) []reconcile.Request {
@@ -144,9 +177,13 @@ func (r *Reconciler) ofTenant(ctx context.Context, o client.Object) []reconcile.
 		log.FromContext(ctx).Error(err, "Cannot list DomainClaims")
 		return nil
 	}
+	return requests(&claims)
+}
+
+func requests(list *v1alpha1.DomainClaimList) []reconcile.Request {
 	var requests []reconcile.Request
-	for i := range claims.Items {
-		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKey{Name: claims.Items[i].Name}})
+	for i := range list.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKey{Name: list.Items[i].Name}})
 	}
 	return requests
 }

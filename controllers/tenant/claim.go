@@ -7,18 +7,19 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/domains"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/routing"
 )
 
-// claim takes a DomainClaim for every wanted host. Hosts that cannot be had are reported, the
-// others are held all the same. Claims that are no longer wanted are released by route, after the
-// routes are gone.
+// claim takes a DomainClaim for every wanted host, and for the tenant's value on every shared host of
+// its class. Hosts that cannot be had are reported, the others are held all the same. Claims that are
+// no longer wanted are released by route, after the routes are gone.
 func (r *Reconciler) claim(ctx context.Context, s *scope) (outcome, error) {
 	var faults []*fault.Fault
 	states := make([]v1alpha1.TenantDomainStatus, 0, len(s.tenant.Spec.Domains))
@@ -29,29 +30,31 @@ func (r *Reconciler) claim(ctx context.Context, s *scope) (outcome, error) {
 		}
 		if err != nil {
 			faults = append(faults, fault.Of(err, ""))
+			state.Message = clip(fault.Of(err, "").Message)
 		}
 		if state.Host != "" {
 			states = append(states, state)
 		}
 	}
+	shared, err := r.claimShared(ctx, s)
+	if err != nil {
+		return outcome{}, err
+	}
 	s.claimed = true
 	s.tenant.Status.Domains = nilIfEmpty(states)
-	s.tenant.Status.PrimaryDomain = ""
-	if len(s.hosts) > 0 {
-		s.tenant.Status.PrimaryDomain = s.hosts[0]
-	}
-	if len(faults) > 0 {
+	s.tenant.Status.PrimaryDomain = s.wish().Primary()
+	if faults = append(faults, shared...); len(faults) > 0 {
 		return outcome{}, merge(faults)
 	}
-	if len(s.hosts) == 0 {
+	if len(s.claims) == 0 {
 		return outcome{v1alpha1.ReasonNotRequested, "The tenant wants no domains"}, nil
 	}
-	return done(fmt.Sprintf("Holds %s", strings.Join(s.hosts, ", "))), nil
+	return done("Holds " + strings.Join(s.entries(), ", ")), nil
 }
 
 // claimOne returns the state of one domain; no host when it repeats one before it.
 func (r *Reconciler) claimOne(ctx context.Context, s *scope, domain string, before []v1alpha1.TenantDomainStatus) (v1alpha1.TenantDomainStatus, error) {
-	host, err := routing.Canonical(domain)
+	host, err := domains.Canonical(domain)
 	if err != nil {
 		return v1alpha1.TenantDomainStatus{Host: domain, State: v1alpha1.DomainInvalid}, err
 	}
@@ -59,77 +62,146 @@ func (r *Reconciler) claimOne(ctx context.Context, s *scope, domain string, befo
 		return v1alpha1.TenantDomainStatus{}, fault.NewInvalid(v1alpha1.ReasonInvalidDomain,
 			"spec.domains: %q is another spelling of %s, which is listed already; remove it", domain, host)
 	}
-	if err := r.hold(ctx, s.tenant, host); err != nil {
-		return v1alpha1.TenantDomainStatus{Host: host, State: v1alpha1.DomainStateTaken}, err
+	verdict, err := r.Policies.Judge(ctx, s.class, client.ObjectKeyFromObject(s.tenant), host)
+	if err != nil {
+		return v1alpha1.TenantDomainStatus{}, err
+	}
+	state := v1alpha1.TenantDomainStatus{Host: host, State: v1alpha1.DomainNotAllowed}
+	if verdict.Standing == domains.Refused {
+		return state, fault.NewInvalid(v1alpha1.ReasonDomainNotAllowed, "spec.domains: %s: %s", host, verdict.Why)
+	}
+	claim, err := r.Claims.Hold(ctx, claimSpec(s.tenant, host, ""), routing.Labels(s.tenant))
+	if err != nil {
+		state.State = v1alpha1.DomainStateTaken
+		return r.orProve(ctx, s, state, verdict, claim, inDomains(err))
+	}
+	s.claims = append(s.claims, claim.Name)
+	state.Claim = claim.Name
+	if verdict.Standing == domains.Proof && !conditions.IsTrue(claim, v1alpha1.ConditionVerified) {
+		state.State = v1alpha1.DomainUnverified
+		state.Record, err = r.challenge(ctx, s.tenant, host)
+		if err != nil {
+			return state, err
+		}
+		return state, unverified(state, verdict)
 	}
 	s.hosts = append(s.hosts, host)
-	return v1alpha1.TenantDomainStatus{Host: host, State: s.stateBefore(host), Claim: routing.ClaimName(host)}, nil
+	state.State = s.stateBefore(host)
+	return state, nil
 }
 
-// stateBefore keeps a host at Serving until route has looked at it again: a database that is away
+// orProve tells a tenant how to get a host that another holds without having proved anything.
+func (r *Reconciler) orProve(ctx context.Context, s *scope, state v1alpha1.TenantDomainStatus, verdict domains.Verdict, claim *v1alpha1.DomainClaim, err error) (v1alpha1.TenantDomainStatus, error) {
+	if verdict.Standing != domains.Proof || claim == nil || claim.Name != domains.ClaimName(state.Host) ||
+		claim.Spec.Role != v1alpha1.HostTenant || conditions.IsTrue(claim, v1alpha1.ConditionVerified) || fault.ReasonOf(err) != v1alpha1.ReasonDomainTaken {
+		return state, err
+	}
+	record, recordErr := r.challenge(ctx, s.tenant, state.Host)
+	if recordErr != nil {
+		return state, recordErr
+	}
+	state.Record = record
+	return state, fault.NewWaiting(v1alpha1.ReasonDomainTaken, 5*time.Minute,
+		"spec.domains: %s is held by another tenant that has not proved that it controls it; whoever proves it first gets it: create the %s record %s with the value %q",
+		state.Host, record.Type, record.Name, record.Value)
+}
+
+func unverified(state v1alpha1.TenantDomainStatus, verdict domains.Verdict) error {
+	or := ""
+	if verdict.CNAMETarget != "" {
+		or = fmt.Sprintf(", or make it an alias (CNAME) of %s", verdict.CNAMETarget)
+	}
+	return fault.NewWaiting(v1alpha1.ReasonDomainUnverified, 10*time.Minute,
+		"spec.domains: nobody has proved yet that this tenant controls %s: create the %s record %s with the value %q%s",
+		state.Host, state.Record.Type, state.Record.Name, state.Record.Value, or)
+}
+
+func (r *Reconciler) challenge(ctx context.Context, t *v1alpha1.Tenant, host string) (*v1alpha1.DNSRecord, error) {
+	record, err := r.Policies.Challenge(ctx, client.ObjectKeyFromObject(t), host)
+	return &record, err
+}
+
+// stateBefore keeps a host at what it was until route has looked at it again: a database that is away
 // takes no route down.
 func (s *scope) stateBefore(host string) v1alpha1.DomainState {
 	for _, d := range s.base.Status.Domains {
-		if d.Host == host && d.State == v1alpha1.DomainServing {
-			return v1alpha1.DomainServing
+		if d.Host == host && (d.State == v1alpha1.DomainServing || d.State == v1alpha1.DomainUnreachable || d.State == v1alpha1.DomainHolding) {
+			return d.State
 		}
 	}
 	return v1alpha1.DomainClaimed
 }
 
-// hold makes sure that the claim on a host names this Tenant's UID. The name of the claim is the
-// lock: of two that create it, the API server lets one.
-func (r *Reconciler) hold(ctx context.Context, t *v1alpha1.Tenant, host string) error {
-	claim := &v1alpha1.DomainClaim{}
-	key := client.ObjectKey{Name: routing.ClaimName(host)}
-	err := r.Get(ctx, key, claim)
-	if apierrors.IsNotFound(err) {
-		claim = newClaim(t, host)
-		if err = r.Create(ctx, claim); apierrors.IsAlreadyExists(err) {
-			// The cache was behind, or another tenant came first.
-			err = r.Live.Get(ctx, key, claim)
+// claimShared takes the tenant's value on each shared host of its class. A host that is not the
+// class's, because somebody else came first, is not routed.
+func (r *Reconciler) claimShared(ctx context.Context, s *scope) ([]*fault.Fault, error) {
+	if s.class.Spec.Routing == nil {
+		return nil, nil
+	}
+	var faults []*fault.Fault
+	for _, host := range s.class.Spec.Routing.SharedHosts {
+		value := routing.ValueOn(host, s.tenant)
+		claim, err := r.claimValue(ctx, s, value)
+		if err != nil && fault.ReasonOf(err) == "" {
+			return nil, err
 		}
+		if err != nil {
+			faults = append(faults, fault.Of(err, ""))
+			continue
+		}
+		s.claims = append(s.claims, claim.Name)
+		s.shared = append(s.shared, value)
 	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("claim %s: %w", host, err)
-	case claim.Spec.Holder.UID != string(t.UID):
-		return fault.NewInvalid(v1alpha1.ReasonDomainTaken,
-			"spec.domains: %s is held by another tenant; remove it here, or let the holder give it up", host)
-	case !claim.DeletionTimestamp.IsZero():
-		return fault.NewWaiting(v1alpha1.ReasonDomainTaken, 5*time.Second, "spec.domains: the claim on %s is being released", host)
-	}
-	return nil
+	return faults, nil
 }
 
-func newClaim(t *v1alpha1.Tenant, host string) *v1alpha1.DomainClaim {
-	return &v1alpha1.DomainClaim{
-		ObjectMeta: metav1.ObjectMeta{Name: routing.ClaimName(host), Labels: routing.Labels(t)},
-		Spec: v1alpha1.DomainClaimSpec{Host: host, Holder: v1alpha1.ClaimHolder{
-			NamespacedReference: v1alpha1.NamespacedReference{Namespace: t.Namespace, Name: t.Name},
-			UID:                 string(t.UID),
-		}},
+func (r *Reconciler) claimValue(ctx context.Context, s *scope, value routing.SharedValue) (*v1alpha1.DomainClaim, error) {
+	host := &v1alpha1.DomainClaim{}
+	err := r.Get(ctx, client.ObjectKey{Name: domains.ClaimName(value.On.Host)}, host)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, err
+	}
+	if err != nil || host.Spec.Role != v1alpha1.HostShared {
+		return nil, fault.NewWaiting(v1alpha1.ReasonDomainTaken, time.Minute,
+			"The shared host %s is not held by class %q; see the status of the class", value.On.Host, s.class.Name)
+	}
+	return r.Claims.Hold(ctx, claimSpec(s.tenant, value.On.Host, value.Value), routing.Labels(s.tenant))
+}
+
+func claimSpec(t *v1alpha1.Tenant, host, value string) v1alpha1.DomainClaimSpec {
+	return v1alpha1.DomainClaimSpec{
+		Host: host, Value: value, Role: v1alpha1.HostTenant,
+		Holder: v1alpha1.ClaimHolder{Kind: "Tenant", Namespace: t.Namespace, Name: t.Name, UID: string(t.UID)},
 	}
 }
 
-// releaseClaims gives up what the tenant holds beyond the given hosts. The caller has seen that no
-// route serves them any more. It returns how many are still there.
+// inDomains names the field that a fault of a claim comes from.
+func inDomains(err error) error {
+	f := fault.Of(err, "")
+	if f.Reason == "" {
+		return err
+	}
+	named := *f
+	named.Message = "spec.domains: " + f.Message
+	return &named
+}
+
+// releaseClaims gives up what the tenant holds beyond the claims of the given names. The caller has seen
+// that no route serves them any more. It returns how many are still there.
 func (r *Reconciler) releaseClaims(ctx context.Context, t *v1alpha1.Tenant, keep []string) (int, error) {
-	var claims v1alpha1.DomainClaimList
-	if err := r.List(ctx, &claims, client.MatchingLabels{routing.LabelTenantUID: string(t.UID)}); err != nil {
+	var list v1alpha1.DomainClaimList
+	if err := r.List(ctx, &list, client.MatchingLabels{routing.LabelTenantUID: string(t.UID)}); err != nil {
 		return 0, fmt.Errorf("list claims: %w", err)
 	}
 	left := 0
-	for i := range claims.Items {
-		c := &claims.Items[i]
-		if c.Spec.Holder.UID != string(t.UID) || slices.Contains(keep, c.Spec.Host) {
+	for i := range list.Items {
+		c := &list.Items[i]
+		if types.UID(c.Spec.Holder.UID) != t.UID || slices.Contains(keep, c.Name) {
 			continue
 		}
 		left++
-		uid := c.UID
-		err := r.Delete(ctx, c, client.Preconditions{UID: &uid})
-		if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
-			return left, fmt.Errorf("release claim %s: %w", c.Name, err)
+		if err := r.Claims.Release(ctx, c); err != nil {
+			return left, err
 		}
 	}
 	return left, nil
@@ -146,6 +218,16 @@ func merge(faults []*fault.Fault) *fault.Fault {
 		}
 	}
 	return &merged
+}
+
+// maxDomainMessage bounds what is said about one domain, in bytes (the API's bound).
+const maxDomainMessage = 1024
+
+func clip(message string) string {
+	if len(message) <= maxDomainMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxDomainMessage], "")
 }
 
 func nilIfEmpty[T any](s []T) []T {

@@ -16,10 +16,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/claims"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/databases"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/migrations"
+	"github.com/tenantry/tenantry/internal/policies"
+	"github.com/tenantry/tenantry/internal/publish"
 	"github.com/tenantry/tenantry/internal/sources"
 )
 
@@ -31,6 +34,7 @@ import (
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups="",resources=configmaps;services;namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;create;update;delete
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gateways;gatewayclasses,verbs=get;list;watch
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -50,6 +54,9 @@ type Reconciler struct {
 	Pools     *databases.Pools
 	Placement *databases.Placement
 	Sources   *sources.Loader
+	Claims    *claims.Keeper
+	Policies  policies.Judge
+	Publisher *publish.Publisher
 
 	// checked remembers what was proved of a tenant's login, so that a steady tenant costs no
 	// log-in. It is a cache: after a restart everything is proved again.
@@ -58,6 +65,9 @@ type Reconciler struct {
 	// them.
 	recorded sync.Map // recordKey -> true
 	attempts attempts
+	// left remembers which Tenants' databases were left: a later pass of a deletion that still waits
+	// for claims has no more to do there, and need not reach a server that may be gone by now.
+	left sync.Map // types.UID -> true
 }
 
 type recordKey struct {

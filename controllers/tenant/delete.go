@@ -17,6 +17,7 @@ import (
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/domains"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/postgres"
 	"github.com/tenantry/tenantry/internal/routing"
@@ -25,9 +26,10 @@ import (
 // deletion is the life of a Tenant in reverse: nothing is taken from under a customer that is still
 // served, and a host is free for others only when nothing of this tenant answers on it.
 var deletion = []func(*Reconciler, context.Context, *scope) error{
-	(*Reconciler).removeRoutes,
+	(*Reconciler).closeRoutes,
 	(*Reconciler).leaveDatabase,
 	(*Reconciler).removeSecret,
+	(*Reconciler).removeRoutes,
 	(*Reconciler).removeClaims,
 }
 
@@ -49,7 +51,51 @@ func (r *Reconciler) reconcileDelete(ctx context.Context, t *v1alpha1.Tenant) (c
 	r.Placement.Release(t.UID)
 	r.checked.Delete(t.UID)
 	r.attempts.forget(t.UID)
-	return conditions.Written(conditions.RemoveFinalizer(ctx, r.Client, t))
+	err := conditions.RemoveFinalizer(ctx, r.Client, t)
+	if err == nil {
+		r.left.Delete(t.UID)
+	}
+	return conditions.Written(err)
+}
+
+// closeRoutes takes the tenant's hosts off its backend before anything else is taken away. Where the
+// class has a holding backend, that one answers until the tenant is gone.
+func (r *Reconciler) closeRoutes(ctx context.Context, s *scope) error {
+	class := &v1alpha1.TenantClass{}
+	err := r.Get(ctx, client.ObjectKey{Name: s.tenant.Spec.ClassName}, class)
+	if client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	if err != nil || class.Spec.Routing == nil || class.Spec.Routing.Holding == nil {
+		return r.removeRoutes(ctx, s)
+	}
+	s.class = class
+	if s.hosts, err = r.heldHosts(ctx, s.tenant); err != nil {
+		return err
+	}
+	if _, err = r.applyRoutes(ctx, s.away()); err != nil {
+		// A namespace that is being deleted takes no new routes.
+		note(ctx, err, "holding routes")
+		return r.removeRoutes(ctx, s)
+	}
+	return nil
+}
+
+// heldHosts lists what a tenant that is being deleted is still served on: the hosts of its claims that
+// were its own to use.
+func (r *Reconciler) heldHosts(ctx context.Context, t *v1alpha1.Tenant) ([]string, error) {
+	var hosts []string
+	for _, d := range t.Status.Domains {
+		claim := &v1alpha1.DomainClaim{}
+		err := r.Get(ctx, client.ObjectKey{Name: domains.ClaimName(d.Host)}, claim)
+		if client.IgnoreNotFound(err) != nil {
+			return nil, err
+		}
+		if err == nil && claim.Spec.Holder.UID == string(t.UID) && d.State != v1alpha1.DomainUnverified {
+			hosts = append(hosts, d.Host)
+		}
+	}
+	return hosts, nil
 }
 
 // removeRoutes returns nil only when the API server has no route of the tenant any more. Routes are
@@ -99,6 +145,17 @@ func (r *Reconciler) deleteOwned(ctx context.Context, t *v1alpha1.Tenant, list c
 // leaveDatabase keeps or drops the tenant's data, as the policy says. What belongs to another UID
 // by the registry's word is not the tenant's and is left alone.
 func (r *Reconciler) leaveDatabase(ctx context.Context, s *scope) error {
+	if _, done := r.left.Load(s.tenant.UID); done {
+		return nil
+	}
+	if err := r.retainOrDrop(ctx, s); err != nil {
+		return err
+	}
+	r.left.Store(s.tenant.UID, true)
+	return nil
+}
+
+func (r *Reconciler) retainOrDrop(ctx context.Context, s *scope) error {
 	tdb, schema, err := r.home(ctx, s)
 	if err != nil || tdb == nil {
 		return err

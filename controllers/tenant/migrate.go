@@ -11,6 +11,7 @@ import (
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/consent"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/migrations"
 	"github.com/tenantry/tenantry/internal/postgres"
@@ -145,7 +146,7 @@ func (r *Reconciler) migrationSet(ctx context.Context, s *scope) (*v1alpha1.Migr
 		return nil, nil, fault.NewWaiting(v1alpha1.ReasonMigrationSetNotFound, recheck,
 			"MigrationSet %s/%s, which class %q names, does not exist", ref.Namespace, ref.Name, s.class.Name)
 	}
-	allowed, err := r.allows(ctx, ms.Spec.AllowedNamespaces, ms.Namespace, s.tenant.Namespace)
+	allowed, err := consent.Allows(ctx, r, ms.Spec.AllowedNamespaces, ms.Namespace, s.tenant.Namespace)
 	if err != nil {
 		return nil, nil, err
 	}

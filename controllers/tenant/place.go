@@ -11,6 +11,7 @@ import (
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/consent"
 	"github.com/tenantry/tenantry/internal/databases"
 	"github.com/tenantry/tenantry/internal/fault"
 )
@@ -63,18 +64,14 @@ func (r *Reconciler) placed(ctx context.Context, s *scope) (*v1alpha1.TenantData
 // it: who may write a Tenant's status must not choose databases. A place that was agreed to once
 // stays, by the registry's word.
 func (r *Reconciler) confirm(ctx context.Context, s *scope, tdb *v1alpha1.TenantDatabase) (*v1alpha1.TenantDatabase, error) {
-	allowed, err := r.allows(ctx, tdb.Spec.AllowedNamespaces, tdb.Namespace, s.tenant.Namespace)
+	allowed, err := consent.Allows(ctx, r, tdb.Spec.AllowedNamespaces, tdb.Namespace, s.tenant.Namespace)
 	if err != nil {
 		return nil, err
 	}
 	if allowed && slices.Contains(s.class.Spec.Databases, v1alpha1.NamespacedReference{Namespace: tdb.Namespace, Name: tdb.Name}) {
 		return tdb, nil
 	}
-	db, err := r.Pools.Get(ctx, tdb)
-	if err != nil {
-		return nil, err
-	}
-	if _, found, err := db.FindTenant(ctx, string(s.tenant.UID)); err != nil || found {
+	if _, found, err := r.registered(ctx, tdb, s.tenant); err != nil || found {
 		return tdb, err
 	}
 	return nil, nil
@@ -97,11 +94,7 @@ func (r *Reconciler) find(ctx context.Context, s *scope) (*v1alpha1.TenantDataba
 		if err := reachable(tdb); err != nil {
 			return nil, err
 		}
-		db, err := r.Pools.Get(ctx, tdb)
-		if err != nil {
-			return nil, err
-		}
-		if _, found, err := db.FindTenant(ctx, string(s.tenant.UID)); err != nil || found {
+		if _, found, err := r.registered(ctx, tdb, s.tenant); err != nil || found {
 			return tdb, err
 		}
 	}
@@ -161,7 +154,7 @@ func (r *Reconciler) unfit(ctx context.Context, s *scope, ref v1alpha1.Namespace
 	case !conditions.IsTrue(tdb, v1alpha1.ConditionReady):
 		return fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute, "%s is not Ready%s", name, because(tdb)), nil
 	}
-	allowed, err := r.allows(ctx, tdb.Spec.AllowedNamespaces, tdb.Namespace, s.tenant.Namespace)
+	allowed, err := consent.Allows(ctx, r, tdb.Spec.AllowedNamespaces, tdb.Namespace, s.tenant.Namespace)
 	if err == nil && !allowed {
 		return fault.NewInvalid(v1alpha1.ReasonNamespaceNotAllowed, "%s does not allow namespace %q (spec.allowedNamespaces)", name, s.tenant.Namespace), nil
 	}

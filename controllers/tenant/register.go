@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -39,10 +40,11 @@ func (r *Reconciler) Register(mgr ctrl.Manager, workers int) error {
 		Owns(&corev1.Secret{}, builder.OnlyMetadata, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ofForeignSecret), builder.WithPredicates(ended)).
 		Owns(&networkingv1.Ingress{}).
+		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.ofIngress), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.TenantClass{}, handler.EnqueueRequestsFromMapFunc(r.ofClass), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.TenantDatabase{}, handler.EnqueueRequestsFromMapFunc(r.ofDatabase), builder.WithPredicates(verdictChanged)).
 		Watches(&v1alpha1.MigrationSet{}, handler.EnqueueRequestsFromMapFunc(r.ofMigrationSet), builder.WithPredicates(verdictChanged)).
-		Watches(&v1alpha1.DomainClaim{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(ended)).
+		Watches(&v1alpha1.DomainClaim{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(claimChanged)).
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesMetadata(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.ofService), builder.WithPredicates(cameOrWent)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: conditions.RateLimiter()}).
@@ -50,7 +52,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager, workers int) error {
 	if err != nil {
 		return err
 	}
-	return mgr.Add(&gatewayWatch{manager: mgr, controller: c})
+	return mgr.Add(&gatewayWatch{manager: mgr, controller: c, others: r.ofHTTPRoute})
 }
 
 // gatewayWatch adds the watch on HTTPRoutes as soon as the cluster knows the kind: an operator may
@@ -58,6 +60,8 @@ func (r *Reconciler) Register(mgr ctrl.Manager, workers int) error {
 type gatewayWatch struct {
 	manager    manager.Manager
 	controller controller.Controller
+	// others finds the Tenants to which somebody else's route matters.
+	others handler.TypedMapFunc[*gatewayv1.HTTPRoute, reconcile.Request]
 }
 
 // Start polls until the watch is there.
@@ -91,6 +95,10 @@ func (w *gatewayWatch) add() error {
 	}
 	owner := handler.TypedEnqueueRequestForOwner[*gatewayv1.HTTPRoute](
 		w.manager.GetScheme(), mapper, &v1alpha1.Tenant{}, handler.OnlyControllerOwner())
-	return w.controller.Watch(source.Kind(w.manager.GetCache(), &gatewayv1.HTTPRoute{}, owner,
-		predicate.TypedResourceVersionChangedPredicate[*gatewayv1.HTTPRoute]{}))
+	if err := w.controller.Watch(source.Kind(w.manager.GetCache(), &gatewayv1.HTTPRoute{}, owner,
+		predicate.TypedResourceVersionChangedPredicate[*gatewayv1.HTTPRoute]{})); err != nil {
+		return err
+	}
+	return w.controller.Watch(source.Kind(w.manager.GetCache(), &gatewayv1.HTTPRoute{},
+		handler.TypedEnqueueRequestsFromMapFunc(w.others), predicate.TypedGenerationChangedPredicate[*gatewayv1.HTTPRoute]{}))
 }

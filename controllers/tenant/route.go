@@ -8,43 +8,98 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/routing"
 )
 
-// route publishes the hosts that the tenant holds. A host comes on in the order registry, route;
-// it goes in the order route, registry, claim: whoever asks the registry for a host that is served
-// gets an answer, and nobody else can claim a host that still is.
+// route publishes what the tenant holds. A host comes on in the order registry, route; it goes in the
+// order route, registry, claim: whoever asks the registry for a host that is served gets an answer, and
+// nobody else can claim a host that still is. A suspended tenant is taken off its backend.
 func (r *Reconciler) route(ctx context.Context, s *scope) (outcome, error) {
-	if err := r.register(ctx, s, union(s.hosts, s.observed.Domains)); err != nil {
+	if s.tenant.Spec.Suspended {
+		return r.suspend(ctx, s)
+	}
+	if err := r.register(ctx, s, union(s.entries(), s.observed.Domains)); err != nil {
 		return outcome{}, err
 	}
-	accepted, err := r.applyRoutes(ctx, s)
+	w := s.wish()
+	accepted, err := r.applyRoutes(ctx, w)
 	if err != nil {
 		return outcome{}, err
 	}
-	if err := r.register(ctx, s, s.hosts); err != nil {
+	if err := r.register(ctx, s, s.entries()); err != nil {
 		return outcome{}, err
 	}
-	if _, err := r.releaseClaims(ctx, s.tenant, s.hosts); err != nil {
+	if _, err := r.releaseClaims(ctx, s.tenant, s.claims); err != nil {
 		return outcome{}, err
 	}
-	if s.class.Spec.Routing == nil {
+	if w.Routing == nil {
 		return outcome{v1alpha1.ReasonNotRequested, "The class asks for no routes"}, nil
 	}
-	markServing(s, accepted)
+	if accepted == nil {
+		accepted, err = r.shadowed(ctx, w)
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	mark(s, accepted, v1alpha1.DomainServing)
 	if accepted != nil {
 		return outcome{}, accepted
 	}
-	if len(s.hosts) == 0 {
+	if len(s.entries()) == 0 {
 		return outcome{v1alpha1.ReasonNotRequested, "The tenant holds no domain to route"}, nil
 	}
-	return done(fmt.Sprintf("The data plane serves %s", strings.Join(s.hosts, ", "))), nil
+	return done("The data plane serves " + strings.Join(s.entries(), ", ")), nil
+}
+
+// suspend takes the tenant's hosts off its backend, which comes before the registry forgets them. The
+// claims stay: a customer who comes back finds its domains.
+func (r *Reconciler) suspend(ctx context.Context, s *scope) (outcome, error) {
+	accepted, err := r.applyRoutes(ctx, s.away())
+	if err != nil {
+		return outcome{}, err
+	}
+	if err := r.register(ctx, s, nil); err != nil {
+		return outcome{}, err
+	}
+	if _, err := r.releaseClaims(ctx, s.tenant, s.claims); err != nil {
+		return outcome{}, err
+	}
+	mark(s, accepted, s.awayState())
+	return outcome{}, fault.NewWaiting(v1alpha1.ReasonSuspended, recheck,
+		"spec.suspended is set: the tenant's hosts do not reach its backend; schema, data and logins stay as they are")
+}
+
+// holdOff publishes the class's holding backend on the hosts of a tenant that is not served yet. What
+// is served stays as it is: whatever is wrong now, customers may still be at work.
+func (r *Reconciler) holdOff(ctx context.Context, s *scope) error {
+	w := s.away()
+	if w.Routing == nil || !s.claimed || len(w.Hosts) == 0 {
+		return nil
+	}
+	served, err := r.isRouted(ctx, w)
+	if err != nil || served {
+		return err
+	}
+	accepted, err := r.applyRoutes(ctx, w)
+	if err != nil {
+		return err
+	}
+	mark(s, accepted, v1alpha1.DomainHolding)
+	return nil
+}
+
+// isRouted says whether a route of the tenant does anything else than what w wants.
+func (r *Reconciler) isRouted(ctx context.Context, w routing.Wish) (bool, error) {
+	gateway, ingress := wantedRoutes(w)
+	return r.Publisher.Others(ctx, w.Tenant, gateway, ingress, client.InNamespace(w.Tenant.Namespace))
 }
 
 // register makes the registry's domains the given ones, unless they are.
@@ -59,21 +114,33 @@ func (r *Reconciler) register(ctx context.Context, s *scope, hosts []string) err
 	return nil
 }
 
-// applyRoutes makes the routes what the class and the hosts want, of one API and none of the
-// other. The first error says whether the data plane accepted them, the second that they could
-// not be written.
-func (r *Reconciler) applyRoutes(ctx context.Context, s *scope) (accepted, err error) {
-	w := routing.Wish{Tenant: s.tenant, Routing: s.class.Spec.Routing, Hosts: s.hosts}
+func wantedRoutes(w routing.Wish) ([]gatewayv1.HTTPRoute, []networkingv1.Ingress) {
+	switch {
+	case w.Routing == nil:
+		return nil, nil
+	case w.Routing.Gateway != nil:
+		return routing.HTTPRoutes(w), nil
+	default:
+		return nil, routing.Ingresses(w)
+	}
+}
+
+// applyRoutes makes the routes the wanted ones, of one API and none of the other. The first error says
+// whether the data plane accepted them, the second that they could not be written.
+func (r *Reconciler) applyRoutes(ctx context.Context, w routing.Wish) (accepted, err error) {
 	gateway, ingress := wantedRoutes(w)
 	var problems []error
-	if w.Routing != nil && len(w.Hosts) > 0 {
-		problems = append(problems, r.checkBackend(ctx, w))
+	if len(gateway)+len(ingress) > 0 {
+		if err := r.checkBackends(ctx, w); err != nil {
+			problems = append(problems, err)
+		}
 	}
-	onGateway, err := r.applyHTTPRoutes(ctx, s.tenant, gateway)
+	home := client.InNamespace(w.Tenant.Namespace)
+	onGateway, err := r.Publisher.HTTPRoutes(ctx, w.Tenant, gateway, home)
 	if err != nil {
 		return nil, err
 	}
-	onIngress, err := r.applyIngresses(ctx, s.tenant, ingress)
+	onIngress, err := r.Publisher.Ingresses(ctx, w.Tenant, ingress, home)
 	if err != nil {
 		return nil, err
 	}
@@ -85,34 +152,75 @@ func (r *Reconciler) applyRoutes(ctx context.Context, s *scope) (accepted, err e
 	return nil, nil
 }
 
-// checkBackend says why the data plane could not reach the backend, where this can be known
-// without asking it: Ingress has no status for it.
-func (r *Reconciler) checkBackend(ctx context.Context, w routing.Wish) error {
-	backend, namespace := w.Routing.Backend, w.BackendNamespace()
+// checkBackends says why the data plane could not reach a backend, where this can be known without
+// asking it: Ingress has no status for it.
+func (r *Reconciler) checkBackends(ctx context.Context, w routing.Wish) error {
+	backends := []v1alpha1.ServiceBackend{w.Backend()}
+	for _, p := range w.Routing.PublicPaths {
+		if p.Backend != nil && !w.Held {
+			backends = append(backends, *p.Backend)
+		}
+	}
+	for _, b := range backends {
+		if err := r.checkBackend(ctx, w, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Reconciler) checkBackend(ctx context.Context, w routing.Wish, backend v1alpha1.ServiceBackend) error {
+	namespace := w.BackendNamespace(backend)
+	whose := fmt.Sprintf("spec.routing of class %q", w.Tenant.Spec.ClassName)
+	if w.Tenant.Spec.Backend != nil && backend == *w.Tenant.Spec.Backend {
+		whose = "spec.backend"
+	}
 	if w.Routing.Ingress != nil && namespace != w.Tenant.Namespace {
 		return fault.NewInvalid(v1alpha1.ReasonReferenceNotPermitted,
-			"spec.routing.backend.namespace of class %q is %q, and an Ingress reaches Services of its own namespace only; use Gateway API or a Service in %q",
-			w.Tenant.Spec.ClassName, namespace, w.Tenant.Namespace)
+			"%s: the backend's namespace is %q, and an Ingress reaches Services of its own namespace only; use Gateway API or a Service in %q",
+			whose, namespace, w.Tenant.Namespace)
 	}
 	svc := &metav1.PartialObjectMetadata{}
 	svc.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Service"))
 	err := r.Get(ctx, client.ObjectKey{Namespace: namespace, Name: backend.Name}, svc)
 	if apierrors.IsNotFound(err) {
 		return fault.NewWaiting(v1alpha1.ReasonBackendNotFound, time.Minute,
-			"Service %s/%s, the backend of class %q, does not exist", namespace, backend.Name, w.Tenant.Spec.ClassName)
+			"%s: Service %s/%s, the backend, does not exist", whose, namespace, backend.Name)
 	}
 	return err
 }
 
-// markServing tells the state of each host that the tenant holds.
-func markServing(s *scope, accepted error) {
+// shadowed says that somebody else's route asks for one of the tenant's hosts. Its name is for those
+// who may see it: `kubectl tenant explain-host` tells.
+func (r *Reconciler) shadowed(ctx context.Context, w routing.Wish) (accepted, err error) {
+	if len(w.Hosts) == 0 {
+		return nil, nil
+	}
+	var gateways []client.ObjectKey
+	if w.Routing.Gateway != nil {
+		for _, p := range w.Routing.Gateway.ParentRefs {
+			gateways = append(gateways, client.ObjectKey{Namespace: p.Namespace, Name: p.Name})
+		}
+	}
+	shadows, err := r.Publisher.Shadows(ctx, w.Tenant, w.Hosts, gateways)
+	if err != nil || len(shadows) == 0 {
+		return nil, err
+	}
+	return fault.NewWaiting(v1alpha1.ReasonHostShadowed, time.Minute,
+		"%s: another %s asks for this host too, and the data plane may serve either; `kubectl tenant explain-host %s` names it. Delete it, and apply config/policy, which denies such routes",
+		shadows[0].Host, shadows[0].Kind, shadows[0].Host), nil
+}
+
+// mark tells the state of each host that the tenant holds.
+func mark(s *scope, accepted error, state v1alpha1.DomainState) {
 	for i := range s.tenant.Status.Domains {
 		d := &s.tenant.Status.Domains[i]
 		if !slices.Contains(s.hosts, d.Host) {
 			continue
 		}
-		if d.State = v1alpha1.DomainServing; accepted != nil {
+		if d.State = state; accepted != nil {
 			d.State = v1alpha1.DomainClaimed
+			d.Message = clip(fault.Of(accepted, "").Message)
 		}
 	}
 }

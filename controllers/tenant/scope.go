@@ -2,10 +2,12 @@ package tenant
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/postgres"
+	"github.com/tenantry/tenantry/internal/routing"
 )
 
 // scope is what the steps of one pass share. It lives for one pass; nothing in it is older.
@@ -24,8 +26,14 @@ type scope struct {
 	// claimed says that every domain was looked at: only then may a host that is missing in hosts
 	// be taken off. Set by claim.
 	claimed bool
-	// hosts that the tenant holds, canonical, in the order of the spec. Set by claim.
+	// hosts that the tenant holds and may be served on, canonical, in the order of the spec. Set by
+	// claim.
 	hosts []string
+	// shared are the values that the tenant holds on shared hosts. Set by claim.
+	shared []routing.SharedValue
+	// claims are the names of all that the tenant holds, also of what is not proved to be its own
+	// yet. Set by claim.
+	claims []string
 	// tdb is the tenant's database and db the pool on it. Set by place.
 	tdb *v1alpha1.TenantDatabase
 	db  *postgres.DB
@@ -47,6 +55,41 @@ type scope struct {
 // served says whether the tenant's domains were published before: its customer works, so a later
 // failure in the schema must not keep its routes from being looked after.
 func (s *scope) served() bool { return len(s.observed.Domains) > 0 }
+
+// wish is what the tenant's routes are made from.
+func (s *scope) wish() routing.Wish {
+	return routing.Wish{
+		Tenant: s.tenant, Routing: s.class.Spec.Routing, Schema: s.wanted.Schema, Hosts: s.hosts, Shared: s.shared,
+	}
+}
+
+// away is what is left of it while the tenant is not served: its hosts go to the class's holding
+// backend, or nowhere.
+func (s *scope) away() routing.Wish {
+	w := s.wish()
+	if w.Routing == nil || w.Routing.Holding == nil {
+		return routing.Wish{Tenant: s.tenant}
+	}
+	w.Held = true
+	return w
+}
+
+func (s *scope) awayState() v1alpha1.DomainState {
+	if s.away().Held {
+		return v1alpha1.DomainHolding
+	}
+	return v1alpha1.DomainClaimed
+}
+
+// entries are the hosts, and values on shared hosts, on which the tenant is to be served, as the registry
+// has them.
+func (s *scope) entries() []string {
+	entries := slices.Clone(s.hosts)
+	for _, v := range s.shared {
+		entries = append(entries, v.Entry())
+	}
+	return entries
+}
 
 func (s *scope) summary() string {
 	at := ""

@@ -80,6 +80,9 @@ func (r *Reconciler) runSteps(ctx context.Context, s *scope) []error {
 		errs = append(errs, err)
 		if !st.goOn(s) {
 			pending(s, steps[i+1:], st.condition)
+			if err := r.holdOff(ctx, s); err != nil {
+				errs = append(errs, err)
+			}
 			break
 		}
 	}

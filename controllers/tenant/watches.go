@@ -3,8 +3,10 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -13,10 +15,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
-	"github.com/tenantry/tenantry/internal/routing"
+	"github.com/tenantry/tenantry/internal/domains"
 )
 
 // Indexes of the cache, by which watches find the Tenants that something matters to.
@@ -24,6 +27,7 @@ const (
 	byClass    = "tenant.className"
 	byDatabase = "tenant.database"
 	byHost     = "tenant.host"
+	byAbove    = "tenant.wildcard" // the wildcards that cover its hosts
 )
 
 func index(mgr ctrl.Manager) error {
@@ -36,13 +40,12 @@ func index(mgr ctrl.Manager) error {
 			}
 			return []string{t.Status.Database.Namespace + "/" + t.Status.Database.Name}
 		},
-		byHost: func(t *v1alpha1.Tenant) (hosts []string) {
-			for _, d := range t.Spec.Domains {
-				if host, err := routing.Canonical(d); err == nil {
-					hosts = append(hosts, host)
-				}
+		byHost: hostsOf,
+		byAbove: func(t *v1alpha1.Tenant) (above []string) {
+			for _, host := range hostsOf(t) {
+				above = union(above, domains.Above(host))
 			}
-			return hosts
+			return above
 		},
 	} {
 		if err := indexer.IndexField(ctx, &v1alpha1.Tenant{}, name, func(o client.Object) []string { return keys(o.(*v1alpha1.Tenant)) }); err != nil {
@@ -50,6 +53,15 @@ func index(mgr ctrl.Manager) error {
 		}
 	}
 	return nil
+}
+
+func hostsOf(t *v1alpha1.Tenant) (hosts []string) {
+	for _, d := range t.Spec.Domains {
+		if host, err := domains.Canonical(d); err == nil {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
 }
 
 // deleted lets the start of a deletion through, which changes the generation only for objects
@@ -89,6 +101,21 @@ var ended = predicate.Funcs{
 	GenericFunc: func(event.GenericEvent) bool { return false },
 }
 
+// claimChanged lets through what tenants wait for: that a claim ends, and that its holder proved its
+// right, or lost it.
+var claimChanged = predicate.Funcs{
+	CreateFunc:  func(event.CreateEvent) bool { return false },
+	GenericFunc: func(event.GenericEvent) bool { return false },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		return verified(e.ObjectOld) != verified(e.ObjectNew)
+	},
+}
+
+func verified(o client.Object) bool {
+	claim, ok := o.(*v1alpha1.DomainClaim)
+	return ok && conditions.IsTrue(claim, v1alpha1.ConditionVerified)
+}
+
 var cameOrWent = predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
 
 func (r *Reconciler) ofClass(ctx context.Context, o client.Object) []reconcile.Request {
@@ -120,19 +147,78 @@ func (r *Reconciler) ofMigrationSet(ctx context.Context, o client.Object) []reco
 func (r *Reconciler) ofService(ctx context.Context, o client.Object) []reconcile.Request {
 	backend := func(namespace string) func(*v1alpha1.TenantClass) bool {
 		return func(c *v1alpha1.TenantClass) bool {
-			return c.Spec.Routing != nil && c.Spec.Routing.Backend.Name == o.GetName() && c.Spec.Routing.Backend.Namespace == namespace
+			return c.Spec.Routing != nil && slices.ContainsFunc(backends(c.Spec.Routing), func(b v1alpha1.ServiceBackend) bool {
+				return b.Name == o.GetName() && b.Namespace == namespace
+			})
 		}
 	}
 	beside := func(t *v1alpha1.Tenant) bool { return t.Namespace == o.GetNamespace() }
-	return append(r.ofClasses(ctx, everyone, backend(o.GetNamespace())), r.ofClasses(ctx, beside, backend(""))...)
+	own := func(t *v1alpha1.Tenant) bool { return t.Spec.Backend != nil && t.Spec.Backend.Name == o.GetName() }
+	requests := append(r.ofClasses(ctx, everyone, backend(o.GetNamespace())), r.ofClasses(ctx, beside, backend(""))...)
+	return append(requests, r.which(ctx, own, client.InNamespace(o.GetNamespace()))...)
 }
 
+// backends are the Services to which a class may send a tenant's requests.
+func backends(routing *v1alpha1.Routing) []v1alpha1.ServiceBackend {
+	list := []v1alpha1.ServiceBackend{routing.Backend}
+	if routing.Holding != nil {
+		list = append(list, *routing.Holding)
+	}
+	for _, p := range routing.PublicPaths {
+		if p.Backend != nil {
+			list = append(list, *p.Backend)
+		}
+	}
+	return list
+}
+
+// ofClaim finds who wants a host, or one that a wildcard excludes, or the other way round; for a host
+// of a class, the class's tenants.
 func (r *Reconciler) ofClaim(ctx context.Context, o client.Object) []reconcile.Request {
 	claim, ok := o.(*v1alpha1.DomainClaim)
 	if !ok {
 		return nil
 	}
-	return r.tenants(ctx, client.MatchingFields{byHost: claim.Spec.Host})
+	requests := r.ofHost(ctx, claim.Spec.Host)
+	if claim.Spec.Role != v1alpha1.HostTenant {
+		requests = append(requests, r.tenants(ctx, client.MatchingFields{byClass: claim.Spec.Holder.Name})...)
+	}
+	return requests
+}
+
+func (r *Reconciler) ofHost(ctx context.Context, host string) []reconcile.Request {
+	requests := r.tenants(ctx, client.MatchingFields{byHost: host})
+	if domains.IsWildcard(host) {
+		requests = append(requests, r.tenants(ctx, client.MatchingFields{byAbove: host})...)
+	}
+	for _, above := range domains.Above(host) {
+		requests = append(requests, r.tenants(ctx, client.MatchingFields{byHost: above})...)
+	}
+	return requests
+}
+
+// ofHTTPRoute finds the tenants whose hosts somebody else's route asks for.
+func (r *Reconciler) ofHTTPRoute(ctx context.Context, route *gatewayv1.HTTPRoute) []reconcile.Request {
+	var requests []reconcile.Request
+	if owner := metav1.GetControllerOf(route); owner == nil || owner.Kind != "Tenant" {
+		for _, host := range route.Spec.Hostnames {
+			requests = append(requests, r.ofHost(ctx, string(host))...)
+		}
+	}
+	return requests
+}
+
+// ofIngress is ofHTTPRoute for Ingresses.
+func (r *Reconciler) ofIngress(ctx context.Context, o client.Object) []reconcile.Request {
+	ingress, ok := o.(*networkingv1.Ingress)
+	if owner := metav1.GetControllerOf(o); !ok || owner != nil && owner.Kind == "Tenant" {
+		return nil
+	}
+	var requests []reconcile.Request
+	for _, rule := range ingress.Spec.Rules {
+		requests = append(requests, r.ofHost(ctx, rule.Host)...)
+	}
+	return requests
 }
 
 // ofForeignSecret finds the Tenant that waits for a Secret's name: somebody else's Secret has no

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -20,13 +21,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/claims"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/publish"
 )
 
 // +kubebuilder:rbac:groups=tenantry.dev,resources=tenantclasses,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=tenantry.dev,resources=tenantclasses/status,verbs=patch
 // +kubebuilder:rbac:groups=tenantry.dev,resources=tenants;tenantdatabases;migrationsets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=tenantry.dev,resources=domainclaims,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups=tenantry.dev,resources=tenantclasses/finalizers,verbs=update
 
 // recheck is how often a class is looked at without cause.
 const recheck = 10 * time.Minute
@@ -37,7 +42,9 @@ const countDelay = 3 * time.Second
 // Reconciler reconciles TenantClasses.
 type Reconciler struct {
 	client.Client
-	Status *conditions.Writer
+	Status    *conditions.Writer
+	Claims    *claims.Keeper
+	Publisher *publish.Publisher
 }
 
 // Reconcile reports on one TenantClass.
@@ -56,6 +63,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			return conditions.Written(err)
 		}
 	} else if tenants == 0 {
+		if err := r.closeHosts(ctx, class); err != nil {
+			return ctrl.Result{}, err
+		}
 		return conditions.Written(conditions.RemoveFinalizer(ctx, r.Client, class))
 	}
 	base := class.DeepCopy()
@@ -104,6 +114,9 @@ func (r *Reconciler) check(ctx context.Context, class *v1alpha1.TenantClass) (ve
 	if len(wrong) == len(class.Spec.Databases) {
 		return fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute, "spec.databases: %s", strings.Join(wrong, "; ")), nil
 	}
+	if verdict, err := r.hosts(ctx, class); verdict != nil || err != nil {
+		return verdict, err
+	}
 	return r.checkMigrations(ctx, class)
 }
 
@@ -136,6 +149,8 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.TenantDatabase{}, handler.EnqueueRequestsFromMapFunc(r.ofDatabase)).
 		Watches(&v1alpha1.MigrationSet{}, handler.EnqueueRequestsFromMapFunc(r.ofMigrationSet)).
 		Watches(&v1alpha1.Tenant{}, countLater).
+		Watches(&v1alpha1.DomainClaim{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(gone)).
+		Owns(&networkingv1.Ingress{}).
 		Complete(r)
 }
 

@@ -16,7 +16,7 @@ import (
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
-	"github.com/tenantry/tenantry/internal/routing"
+	"github.com/tenantry/tenantry/internal/domains"
 )
 
 var (
@@ -124,12 +124,12 @@ func (k *kubeBindings) readBinding(ctx context.Context, tenant string) (Binding,
 }
 
 func (k *kubeBindings) readHolder(ctx context.Context, host string) (string, error) {
-	canonical, err := routing.Canonical(host)
+	canonical, err := domains.Canonical(host)
 	if err != nil {
 		// No name that a Tenant can claim, such as the address of a Service.
 		return "", errNobody
 	}
-	claim, err := k.claims.Get(ctx, routing.ClaimName(canonical), metav1.GetOptions{})
+	claim, err := k.claims.Get(ctx, domains.ClaimName(canonical), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || err == nil && text(claim, "spec", "host") != canonical {
 		return "", errNobody
 	}

@@ -2,41 +2,57 @@ package routing
 
 import (
 	"slices"
+	"strings"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 )
 
-// HTTPRoutes returns the routes of a tenant for Gateway API: one that serves the primary host,
-// and as many as it takes to redirect the others. None without hosts.
+// HTTPRoutes returns the routes of a tenant for Gateway API: those that serve the primary host and
+// wildcards, those that redirect the other hosts, and one for each shared host. A route without
+// hostnames would catch every request, so there is none without hosts.
 func HTTPRoutes(w Wish) []gatewayv1.HTTPRoute {
-	if len(w.Hosts) == 0 {
-		return nil
+	var routes []gatewayv1.HTTPRoute
+	served, aliases := w.split()
+	for i, hosts := range shards(served) {
+		routes = append(routes, w.httpRoute(shardName(w.Tenant.Name, i), hosts, w.servedRules()))
 	}
-	routes := []gatewayv1.HTTPRoute{w.httpRoute(w.Tenant.Name, w.Hosts[:1], serve(w))}
-	i := 0
-	for aliases := range slices.Chunk(w.Hosts[1:], maxHostnames) {
-		name := shardName(w.Tenant.Name+"-alias", i)
-		routes = append(routes, w.httpRoute(name, aliases, redirect(w.Hosts[0])))
-		i++
+	for i, hosts := range shards(aliases) {
+		rule := matching(redirect(w.Primary()), pathMatch("/", v1alpha1.PathPrefix))
+		routes = append(routes, w.httpRoute(shardName(w.Tenant.Name+aliasSuffix, i), hosts, []gatewayv1.HTTPRouteRule{rule}))
+	}
+	for i, v := range w.sharedValues() {
+		rules := []gatewayv1.HTTPRouteRule{w.sharedRule(v)}
+		routes = append(routes, w.httpRoute(shardName(w.Tenant.Name+sharedSuffix, i), []string{v.On.Host}, rules))
 	}
 	return routes
 }
 
-func (w Wish) httpRoute(name string, hosts []string, rule gatewayv1.HTTPRouteRule) gatewayv1.HTTPRoute {
+func shards(hosts []string) [][]string { return slices.Collect(slices.Chunk(hosts, maxHostnames)) }
+
+func (w Wish) sharedValues() []SharedValue {
+	if w.Held {
+		return nil // The shared host's fallback answers.
+	}
+	return w.Shared
+}
+
+func (w Wish) httpRoute(name string, hosts []string, rules []gatewayv1.HTTPRouteRule) gatewayv1.HTTPRoute {
 	r := gatewayv1.HTTPRoute{ObjectMeta: w.objectMeta(name)}
-	for _, h := range hosts {
-		r.Spec.Hostnames = append(r.Spec.Hostnames, gatewayv1.Hostname(h))
-	}
-	for _, p := range w.Routing.Gateway.ParentRefs {
-		r.Spec.ParentRefs = append(r.Spec.ParentRefs, parentRef(p))
-	}
-	rule.Matches = []gatewayv1.HTTPRouteMatch{{Path: &gatewayv1.HTTPPathMatch{
-		Type: new(gatewayv1.PathMatchPathPrefix), Value: new("/"),
-	}}}
-	r.Spec.Rules = []gatewayv1.HTTPRouteRule{rule}
+	r.Spec = httpRouteSpec(w.Routing, hosts, rules)
 	return r
+}
+
+func httpRouteSpec(routing *v1alpha1.Routing, hosts []string, rules []gatewayv1.HTTPRouteRule) (spec gatewayv1.HTTPRouteSpec) {
+	for _, h := range hosts {
+		spec.Hostnames = append(spec.Hostnames, gatewayv1.Hostname(h))
+	}
+	for _, p := range routing.Gateway.ParentRefs {
+		spec.ParentRefs = append(spec.ParentRefs, parentRef(p))
+	}
+	spec.Rules = rules
+	return spec
 }
 
 func parentRef(p v1alpha1.GatewayReference) gatewayv1.ParentReference {
@@ -52,26 +68,105 @@ func parentRef(p v1alpha1.GatewayReference) gatewayv1.ParentReference {
 	return ref
 }
 
-// serve sends to the backend with the tenant's header set, never added: a header that the client
-// sent must not survive.
-func serve(w Wish) gatewayv1.HTTPRouteRule {
+// servedRules are the rules of hosts that a backend answers: public paths first, then all else.
+func (w Wish) servedRules() []gatewayv1.HTTPRouteRule {
+	if w.Held {
+		rule := w.to(w.Backend(), withoutTenant(w.Routing))
+		return []gatewayv1.HTTPRouteRule{matching(rule, pathMatch("/", v1alpha1.PathPrefix))}
+	}
+	var rules []gatewayv1.HTTPRouteRule
+	for _, p := range w.Routing.PublicPaths {
+		backend := w.Backend()
+		if p.Backend != nil {
+			backend = *p.Backend
+		}
+		rules = append(rules, matching(w.to(backend, withoutTenant(w.Routing)), pathMatch(p.Path, p.Match)))
+	}
+	return append(rules, matching(w.to(w.Backend(), w.withTenant()), pathMatch("/", v1alpha1.PathPrefix)))
+}
+
+func (w Wish) sharedRule(v SharedValue) gatewayv1.HTTPRouteRule {
+	rule := w.to(w.Backend(), w.withTenant())
+	if v.On.Header == nil {
+		if v.On.PathPrefix.Strip {
+			rule.Filters = append(rule.Filters, stripPrefix())
+		}
+		return matching(rule, pathMatch(v.Value, v1alpha1.PathPrefix))
+	}
+	match := pathMatch("/", v1alpha1.PathPrefix)
+	match.Headers = []gatewayv1.HTTPHeaderMatch{{
+		Type: new(gatewayv1.HeaderMatchExact), Name: gatewayv1.HTTPHeaderName(v.On.Header.Name), Value: v.Value,
+	}}
+	return matching(rule, match)
+}
+
+func matching(rule gatewayv1.HTTPRouteRule, match gatewayv1.HTTPRouteMatch) gatewayv1.HTTPRouteRule {
+	rule.Matches = []gatewayv1.HTTPRouteMatch{match}
+	return rule
+}
+
+func pathMatch(path string, how v1alpha1.PathMatch) gatewayv1.HTTPRouteMatch {
+	kind := gatewayv1.PathMatchPathPrefix
+	if how == v1alpha1.PathExact {
+		kind = gatewayv1.PathMatchExact
+	}
+	return gatewayv1.HTTPRouteMatch{Path: &gatewayv1.HTTPPathMatch{Type: &kind, Value: &path}}
+}
+
+// to sends to a backend of the tenant.
+func (w Wish) to(backend v1alpha1.ServiceBackend, headers gatewayv1.HTTPRouteFilter) gatewayv1.HTTPRouteRule {
+	return toService(backend, w.BackendNamespace(backend), headers)
+}
+
+func toService(backend v1alpha1.ServiceBackend, namespace string, headers gatewayv1.HTTPRouteFilter) gatewayv1.HTTPRouteRule {
 	return gatewayv1.HTTPRouteRule{
-		Filters: []gatewayv1.HTTPRouteFilter{{
-			Type: gatewayv1.HTTPRouteFilterRequestHeaderModifier,
-			RequestHeaderModifier: &gatewayv1.HTTPHeaderFilter{Set: []gatewayv1.HTTPHeader{{
-				Name: gatewayv1.HTTPHeaderName(w.Routing.TenantHeader), Value: TenantHeader(w.Tenant),
-			}}},
-		}},
+		Filters: []gatewayv1.HTTPRouteFilter{headers},
 		BackendRefs: []gatewayv1.HTTPBackendRef{{BackendRef: gatewayv1.BackendRef{
 			BackendObjectReference: gatewayv1.BackendObjectReference{
 				Group:     new(gatewayv1.Group("")),
 				Kind:      new(gatewayv1.Kind("Service")),
-				Namespace: new(gatewayv1.Namespace(w.BackendNamespace())),
-				Name:      gatewayv1.ObjectName(w.Routing.Backend.Name),
-				Port:      new(w.Routing.Backend.Port),
+				Namespace: new(gatewayv1.Namespace(namespace)),
+				Name:      gatewayv1.ObjectName(backend.Name),
+				Port:      new(backend.Port),
 			},
 			Weight: new(int32(1)),
 		}}},
+	}
+}
+
+// withTenant sets the tenant's headers, never adds to them: one that the client sent must not survive.
+func (w Wish) withTenant() gatewayv1.HTTPRouteFilter {
+	set := []gatewayv1.HTTPHeader{{Name: gatewayv1.HTTPHeaderName(w.Routing.TenantHeader), Value: TenantHeader(w.Tenant)}}
+	known := strings.NewReplacer("{namespace}", w.Tenant.Namespace, "{name}", w.Tenant.Name,
+		"{uid}", string(w.Tenant.UID), "{schema}", w.Schema)
+	for _, h := range w.Routing.Headers {
+		set = append(set, gatewayv1.HTTPHeader{Name: gatewayv1.HTTPHeaderName(h.Name), Value: known.Replace(h.Value)})
+	}
+	return gatewayv1.HTTPRouteFilter{
+		Type:                  gatewayv1.HTTPRouteFilterRequestHeaderModifier,
+		RequestHeaderModifier: &gatewayv1.HTTPHeaderFilter{Set: set},
+	}
+}
+
+// withoutTenant takes the tenant's headers off where there is no tenant: a client's own must not speak
+// for one.
+func withoutTenant(routing *v1alpha1.Routing) gatewayv1.HTTPRouteFilter {
+	remove := []string{routing.TenantHeader}
+	for _, h := range routing.Headers {
+		remove = append(remove, h.Name)
+	}
+	return gatewayv1.HTTPRouteFilter{
+		Type:                  gatewayv1.HTTPRouteFilterRequestHeaderModifier,
+		RequestHeaderModifier: &gatewayv1.HTTPHeaderFilter{Remove: remove},
+	}
+}
+
+func stripPrefix() gatewayv1.HTTPRouteFilter {
+	return gatewayv1.HTTPRouteFilter{
+		Type: gatewayv1.HTTPRouteFilterURLRewrite,
+		URLRewrite: &gatewayv1.HTTPURLRewriteFilter{Path: &gatewayv1.HTTPPathModifier{
+			Type: gatewayv1.PrefixMatchHTTPPathModifier, ReplacePrefixMatch: new("/"),
+		}},
 	}
 }
 

@@ -4,31 +4,66 @@ import (
 	"maps"
 
 	networkingv1 "k8s.io/api/networking/v1"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
 )
 
 // Ingresses returns the routes of a tenant for the Ingress API. It knows no redirects and no
 // headers, so that every host is served and the backend must go by the host. None without hosts.
 func Ingresses(w Wish) []networkingv1.Ingress {
-	if len(w.Hosts) == 0 {
-		return nil
+	var rules []networkingv1.IngressRule
+	for _, host := range w.Hosts {
+		rules = append(rules, ingressRule(host, w.ingressPaths()))
 	}
-	ing := networkingv1.Ingress{ObjectMeta: w.objectMeta(w.Tenant.Name)}
+	var list []networkingv1.Ingress
+	if len(rules) > 0 {
+		list = append(list, w.ingress(w.Tenant.Name, rules))
+	}
+	for i, v := range w.sharedValues() {
+		rule := ingressRule(v.On.Host, []networkingv1.HTTPIngressPath{ingressPath(v.Value, v1alpha1.PathPrefix, w.Backend())})
+		list = append(list, w.ingress(shardName(w.Tenant.Name+sharedSuffix, i), []networkingv1.IngressRule{rule}))
+	}
+	return list
+}
+
+func (w Wish) ingressPaths() []networkingv1.HTTPIngressPath {
+	var paths []networkingv1.HTTPIngressPath
+	for _, p := range w.Routing.PublicPaths {
+		backend := w.Backend()
+		if p.Backend != nil && !w.Held {
+			backend = *p.Backend
+		}
+		paths = append(paths, ingressPath(p.Path, p.Match, backend))
+	}
+	return append(paths, ingressPath("/", v1alpha1.PathPrefix, w.Backend()))
+}
+
+func (w Wish) ingress(name string, rules []networkingv1.IngressRule) networkingv1.Ingress {
+	ing := networkingv1.Ingress{ObjectMeta: w.objectMeta(name)}
 	ing.Annotations = maps.Clone(w.Routing.Ingress.Annotations)
 	ing.Spec.IngressClassName = new(w.Routing.Ingress.ClassName)
-	for _, host := range w.Hosts {
-		ing.Spec.Rules = append(ing.Spec.Rules, networkingv1.IngressRule{
-			Host: host,
-			IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
-				Paths: []networkingv1.HTTPIngressPath{{
-					Path:     "/",
-					PathType: new(networkingv1.PathTypePrefix),
-					Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
-						Name: w.Routing.Backend.Name,
-						Port: networkingv1.ServiceBackendPort{Number: w.Routing.Backend.Port},
-					}},
-				}},
-			}},
-		})
+	ing.Spec.Rules = rules
+	return ing
+}
+
+func ingressRule(host string, paths []networkingv1.HTTPIngressPath) networkingv1.IngressRule {
+	return networkingv1.IngressRule{
+		Host:             host,
+		IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{Paths: paths}},
 	}
-	return []networkingv1.Ingress{ing}
+}
+
+func ingressPath(path string, how v1alpha1.PathMatch, backend v1alpha1.ServiceBackend) networkingv1.HTTPIngressPath {
+	kind := networkingv1.PathTypePrefix
+	if how == v1alpha1.PathExact {
+		kind = networkingv1.PathTypeExact
+	}
+	return networkingv1.HTTPIngressPath{
+		Path:     path,
+		PathType: &kind,
+		Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
+			Name: backend.Name,
+			Port: networkingv1.ServiceBackendPort{Number: backend.Port},
+		}},
+	}
 }

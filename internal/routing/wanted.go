@@ -1,37 +1,117 @@
+// Package routing turns what a tenant and its class want into routes, as values: no client, no
+// clock. Routes carry every field that the API server would default, so that a route read back equals
+// the one wanted and an unchanged tenant writes nothing.
 package routing
 
 import (
 	"strconv"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/domains"
 )
 
 // maxHostnames is how many hosts one HTTPRoute takes (Gateway API, HTTPRouteSpec).
 const maxHostnames = 16
 
-// LabelTenantUID marks what was made for a tenant, so that it is found again whatever its name.
-const LabelTenantUID = "tenantry.dev/tenant-uid"
+// Labels of what is made for others, so that it is found again whatever its name.
+const (
+	// LabelTenantUID marks what was made for a tenant.
+	LabelTenantUID = "tenantry.dev/tenant-uid"
+	// LabelClass marks what was made for a class.
+	LabelClass = "tenantry.dev/class"
+)
 
-// Wish is what routes are made from.
+// Wish is what a tenant's routes are made from.
 type Wish struct {
 	// Tenant whose domains are routed.
 	Tenant *v1alpha1.Tenant
 	// Routing of the tenant's class.
 	Routing *v1alpha1.Routing
-	// Hosts that the tenant holds, in canonical form. The first is served, the others are
-	// redirected to it.
+	// Schema of the tenant; unknown where it is not served.
+	Schema string
+	// Hosts that the tenant holds, in canonical form, wildcards among them. The first that is no
+	// wildcard is the primary one.
 	Hosts []string
+	// Shared are the values that the tenant holds on shared hosts.
+	Shared []SharedValue
+	// Held sends hosts to the class's holding backend, which must be there: the tenant is not
+	// served.
+	Held bool
+}
+
+// SharedValue is what names a tenant on a shared host.
+type SharedValue struct {
+	On v1alpha1.SharedHost
+	// Value of the header, or the path prefix.
+	Value string
+}
+
+// ValueOn returns what names a tenant on a shared host.
+func ValueOn(host v1alpha1.SharedHost, t *v1alpha1.Tenant) SharedValue {
+	v := SharedValue{On: host}
+	if host.Header != nil {
+		v.Value = host.Header.Value
+	} else {
+		v.Value = host.PathPrefix.Value
+	}
+	v.Value = strings.NewReplacer("{namespace}", t.Namespace, "{name}", t.Name).Replace(v.Value)
+	return v
+}
+
+// Entry is how the registry and messages write a value on a shared host: host/path, or
+// host#header=value.
+func (v SharedValue) Entry() string {
+	if v.On.Header != nil {
+		return v.On.Host + "#" + v.On.Header.Name + "=" + v.Value
+	}
+	return v.On.Host + v.Value
 }
 
 // TenantHeader is what the backend is told: which tenant a request is for.
 func TenantHeader(t *v1alpha1.Tenant) string { return t.Namespace + "/" + t.Name }
 
-// BackendNamespace is where the backend's Service lives.
-func (w Wish) BackendNamespace() string {
-	if ns := w.Routing.Backend.Namespace; ns != "" {
-		return ns
+// Primary returns the host to which the others redirect, or "" if the tenant holds wildcards only.
+func (w Wish) Primary() string {
+	for _, h := range w.Hosts {
+		if !domains.IsWildcard(h) {
+			return h
+		}
+	}
+	return ""
+}
+
+// split parts the hosts that are served from those that redirect to the primary one. What a wildcard
+// covers is served: nobody knows which of its hosts to redirect to what.
+func (w Wish) split() (served, aliases []string) {
+	primary := w.Primary()
+	for _, h := range w.Hosts {
+		if w.Held || h == primary || domains.IsWildcard(h) {
+			served = append(served, h)
+		} else {
+			aliases = append(aliases, h)
+		}
+	}
+	return served, aliases
+}
+
+// Backend is the Service that answers for the tenant.
+func (w Wish) Backend() v1alpha1.ServiceBackend {
+	switch {
+	case w.Held:
+		return *w.Routing.Holding
+	case w.Tenant.Spec.Backend != nil:
+		return *w.Tenant.Spec.Backend
+	}
+	return w.Routing.Backend
+}
+
+// BackendNamespace is where a backend's Service lives.
+func (w Wish) BackendNamespace(b v1alpha1.ServiceBackend) string {
+	if b.Namespace != "" {
+		return b.Namespace
 	}
 	return w.Tenant.Namespace
 }
@@ -58,6 +138,13 @@ func (w Wish) objectMeta(name string) metav1.ObjectMeta {
 		OwnerReferences: []metav1.OwnerReference{Owner(w.Tenant)},
 	}
 }
+
+// Suffixes of the names of routes beside a tenant's first. The API refuses Tenants whose names end
+// like that.
+const (
+	aliasSuffix  = ".alias"
+	sharedSuffix = ".shared"
+)
 
 // shardName names the parts of what does not fit into one object.
 func shardName(base string, i int) string {

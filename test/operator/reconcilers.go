@@ -14,26 +14,13 @@ import (
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/controllers"
-	"github.com/tenantry/tenantry/controllers/domainclaim"
-	"github.com/tenantry/tenantry/controllers/migrationset"
-	"github.com/tenantry/tenantry/controllers/tenant"
-	"github.com/tenantry/tenantry/controllers/tenantclass"
-	"github.com/tenantry/tenantry/controllers/tenantdatabase"
-	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/databases"
 	"github.com/tenantry/tenantry/internal/postgres"
-	"github.com/tenantry/tenantry/internal/sources"
 )
 
 // Reconcilers are the controllers of one operator without a manager: a new value has forgotten all
 // that an operator forgets when it is restarted.
-type Reconcilers struct {
-	Tenant         *tenant.Reconciler
-	TenantClass    *tenantclass.Reconciler
-	TenantDatabase *tenantdatabase.Reconciler
-	MigrationSet   *migrationset.Reconciler
-	DomainClaim    *domainclaim.Reconciler
-}
+type Reconcilers struct{ *controllers.Reconcilers }
 
 // Reconcilers returns controllers whose connections end with the test.
 func (s *Servers) Reconcilers(t testing.TB) *Reconcilers {
@@ -42,19 +29,9 @@ func (s *Servers) Reconcilers(t testing.TB) *Reconcilers {
 	if err != nil {
 		t.Fatal(err)
 	}
-	status := &conditions.Writer{Client: c, Recorder: s.recorder}
 	pools := databases.New(c, postgres.PoolOptions{MaxConns: 4})
 	t.Cleanup(pools.Close)
-	loader := sources.NewLoader(c, c)
-	return &Reconcilers{
-		Tenant: &tenant.Reconciler{
-			Client: c, Live: c, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader,
-		},
-		TenantClass:    &tenantclass.Reconciler{Client: c, Status: status},
-		TenantDatabase: &tenantdatabase.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
-		MigrationSet:   &migrationset.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
-		DomainClaim:    &domainclaim.Reconciler{Client: c, Live: c, Status: &conditions.Writer{Client: c}},
-	}
+	return &Reconcilers{controllers.New(c, c, s.recorder, pools)}
 }
 
 // newRecorder writes events as a manager's recorder does, until the process ends.

@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -38,6 +39,9 @@ type Servers struct {
 	recorder events.EventRecorder
 }
 
+//go:embed gateway.yaml
+var gatewayManifest []byte
+
 // Start starts a control plane with controller manager and audit log, installs the CRDs, Gateway
 // API, the operator's roles and the admission policies, and starts a PostgreSQL server that logs
 // every log-in and every statement that writes. Its settings suit tests: autovacuum is off, so that
@@ -61,6 +65,9 @@ func (s *Servers) start(ctx context.Context, settings []platform.PostgresOption)
 		return err
 	}
 	if err := s.Plane.InstallGatewayAPI(ctx); err != nil {
+		return err
+	}
+	if err := s.Plane.ApplyYAML(ctx, gatewayManifest); err != nil {
 		return err
 	}
 	return s.install(ctx)

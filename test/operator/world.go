@@ -69,6 +69,7 @@ func (w *World) plan() {
 		Spec: v1alpha1.TenantClassSpec{
 			Databases:       []v1alpha1.NamespacedReference{{Namespace: w.Namespace, Name: "main"}},
 			MigrationSetRef: &v1alpha1.NamespacedReference{Namespace: w.Namespace, Name: "app"},
+			Domains:         &v1alpha1.DomainPolicy{Custom: &v1alpha1.CustomDomains{Verification: v1alpha1.VerifyNothing}},
 		},
 	}
 }

@@ -1,7 +1,6 @@
-// Package routing turns a tenant's domains into canonical hosts and into the routes that its
-// class wants, as values: no client, no clock. Routes carry every field that the API server would
-// default, so that a route read back equals the one wanted and an unchanged tenant writes nothing.
-package routing
+// Package domains knows what a host is, which claim stands for it, whose it may be by a class's
+// policy, and which DNS record proves that. It is pure: no client, no clock, no resolver.
+package domains
 
 import (
 	"net/netip"
@@ -25,15 +24,22 @@ var profile = idna.New(
 	idna.Transitional(false),
 )
 
+// maxHost is the longest host name (RFC 1035, section 2.3.4, without the root).
+const maxHost = 253
+
+// wildcard stands before a host for all hosts below it.
+const wildcard = "*."
+
 // Canonical returns the one spelling of a host: lower case, punycode, no trailing dot. All
 // spellings of a host that reach the same server have the same canonical form, which is what
-// makes a claim on it unique. The error is a fault.Invalid that says what is wrong.
+// makes a claim on it unique. A wildcard keeps its first two characters. The error is a
+// fault.Invalid that says what is wrong.
 func Canonical(domain string) (string, error) {
-	host := strings.TrimSpace(domain)
-	if strings.ContainsAny(host, "/:@*?#[]") {
-		return "", invalid(domain, "is no host name; leave out scheme, port, path and wildcards")
+	base, isWildcard := strings.CutPrefix(strings.TrimSpace(domain), wildcard)
+	if strings.ContainsAny(base, "/:@*?#[]") {
+		return "", invalid(domain, "is no host name; leave out scheme, port and path, and let a wildcard be the whole first label")
 	}
-	host, err := profile.ToASCII(host)
+	host, err := profile.ToASCII(base)
 	if err != nil {
 		return "", invalid(domain, "is no valid host name")
 	}
@@ -43,8 +49,11 @@ func Canonical(domain string) (string, error) {
 		return "", invalid(domain, "needs a dot: a host name in a domain, like acme.example.com")
 	case isAddress(host):
 		return "", invalid(domain, "is an IP address; a tenant needs a host name")
-	case len(host) > 253:
-		return "", invalid(domain, "is longer than 253 characters")
+	case len(host) > maxHost, isWildcard && len(wildcardName(host)) > maxHost:
+		return "", invalid(domain, "is too long")
+	}
+	if isWildcard {
+		return wildcard + host, nil
 	}
 	return host, nil
 }
@@ -58,11 +67,6 @@ func isAddress(host string) bool {
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	return strings.Trim(last, "0123456789") == ""
 }
-
-// ClaimName returns the name of the DomainClaim of a canonical host: the host itself. The API
-// server lets one object have a name, so one tenant holds a host; and people find the claim by
-// the host that they ask about.
-func ClaimName(host string) string { return host }
 
 func invalid(domain, text string) error {
 	return fault.NewInvalid(v1alpha1.ReasonInvalidDomain, "spec.domains: %q %s", domain, text)

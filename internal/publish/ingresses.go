@@ -1,0 +1,41 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+// Ingresses is HTTPRoutes for the Ingress API, whose only word of acceptance is the address in the
+// status.
+func (p *Publisher) Ingresses(ctx context.Context, owner client.Object, wanted []networkingv1.Ingress, where ...client.ListOption) (accepted, err error) {
+	var have networkingv1.IngressList
+	if err := p.List(ctx, &have, append(where, client.UnsafeDisableDeepCopy)...); err != nil {
+		return nil, fmt.Errorf("list Ingresses: %w", err)
+	}
+	return kind[*networkingv1.Ingress]{ingressDiffers, ingressAccepted}.apply(ctx, p, owner, pointers(have.Items), pointers(wanted))
+}
+
+func ingressDiffers(is, w *networkingv1.Ingress) bool {
+	if equality.Semantic.DeepEqual(is.Spec, w.Spec) && contains(is.Labels, w.Labels) && contains(is.Annotations, w.Annotations) {
+		return false
+	}
+	is.Spec = w.Spec
+	is.Labels, is.Annotations = overlay(is.Labels, w.Labels), overlay(is.Annotations, w.Annotations)
+	return true
+}
+
+func ingressAccepted(is, w *networkingv1.Ingress) error {
+	if is != nil && len(is.Status.LoadBalancer.Ingress) > 0 {
+		return nil
+	}
+	return fault.NewWaiting(v1alpha1.ReasonRouteNotAccepted, 30*time.Second,
+		"Ingress %s has no address yet; does a controller for IngressClass %q run, and publish its address?", w.Name, *w.Spec.IngressClassName)
+}

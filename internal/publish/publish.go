@@ -1,0 +1,157 @@
+// Package publish brings the routes of an owner, a Tenant or a TenantClass, to what they should be,
+// and says what the data plane thinks of them. It never takes over what somebody else made, and knows
+// an owner's routes by their owner reference: a label can be set or taken off by whoever works in the
+// namespace.
+package publish
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+// Publisher writes routes.
+type Publisher struct {
+	// Client reads from the cache and writes.
+	client.Client
+	// Live reads from the API server itself.
+	Live client.Reader
+}
+
+// kind is what differs between the kinds of routes.
+type kind[T client.Object] struct {
+	// mend changes what differs from the wanted route and says whether anything did.
+	mend func(is, wanted T) bool
+	// accepted says what the data plane thinks of a route; is is nil for one that was only just
+	// created.
+	accepted func(is, wanted T) error
+}
+
+// apply creates, mends and deletes until the owner's own objects are the wanted ones. Objects read from
+// the cache must not change, so those that are mended are copies.
+func (k kind[T]) apply(ctx context.Context, p *Publisher, owner client.Object, have, wanted []T) (accepted, err error) {
+	known := map[client.ObjectKey]T{}
+	for _, o := range have {
+		if metav1.IsControlledBy(o, owner) {
+			known[client.ObjectKeyFromObject(o)] = o.DeepCopyObject().(T)
+		}
+	}
+	for _, w := range wanted {
+		is, found := known[client.ObjectKeyFromObject(w)]
+		delete(known, client.ObjectKeyFromObject(w))
+		switch {
+		case !found:
+			err = p.create(ctx, owner, w)
+		case k.mend(is, w):
+			err = p.Update(ctx, is)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if a := k.accepted(is, w); a != nil && accepted == nil {
+			accepted = a
+		}
+	}
+	for key, extra := range known {
+		if err := client.IgnoreNotFound(p.Delete(ctx, extra)); err != nil {
+			return nil, fmt.Errorf("delete route %s: %w", key, err)
+		}
+	}
+	return accepted, nil
+}
+
+func pointers[T any](items []T) []*T {
+	list := make([]*T, len(items))
+	for i := range items {
+		list[i] = &items[i]
+	}
+	return list
+}
+
+// create never takes over what somebody else made under the same name. Our own that the cache does not
+// know yet is found there by the next pass.
+func (p *Publisher) create(ctx context.Context, owner, obj client.Object) error {
+	err := p.Create(ctx, obj)
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	is := obj.DeepCopyObject().(client.Object)
+	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(obj), is); err != nil {
+		return err
+	}
+	if metav1.IsControlledBy(is, owner) {
+		return nil
+	}
+	return fault.NewWaiting(v1alpha1.ReasonRouteNameTaken, time.Minute,
+		"A route named %q exists in namespace %q and belongs to somebody else; delete or rename it", obj.GetName(), obj.GetNamespace())
+}
+
+// contains says whether all of part is in whole.
+func contains(whole, part map[string]string) bool {
+	for k, v := range part {
+		if whole[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+func overlay(base, over map[string]string) map[string]string {
+	merged := maps.Clone(base)
+	if merged == nil {
+		merged = map[string]string{}
+	}
+	maps.Copy(merged, over)
+	return merged
+}
+
+// Others says whether the owner has a route that is none of the wanted ones, or another than they are.
+// It reads the cache.
+func (p *Publisher) Others(ctx context.Context, owner client.Object, httpRoutes []gatewayv1.HTTPRoute, ingresses []networkingv1.Ingress, where ...client.ListOption) (bool, error) {
+	where = append(where, client.UnsafeDisableDeepCopy)
+	var routes gatewayv1.HTTPRouteList
+	if err := p.List(ctx, &routes, where...); err != nil && !meta.IsNoMatchError(err) {
+		return false, fmt.Errorf("list HTTPRoutes: %w", err)
+	}
+	var ing networkingv1.IngressList
+	if err := p.List(ctx, &ing, where...); err != nil {
+		return false, fmt.Errorf("list Ingresses: %w", err)
+	}
+	return others(owner, pointers(routes.Items), pointers(httpRoutes), func(a, b *gatewayv1.HTTPRoute) bool {
+		return equality.Semantic.DeepEqual(a.Spec.Rules, b.Spec.Rules)
+	}) || others(owner, pointers(ing.Items), pointers(ingresses), func(a, b *networkingv1.Ingress) bool {
+		return sameBackends(a, b)
+	}), nil
+}
+
+func others[T client.Object](owner client.Object, have, wanted []T, same func(a, b T) bool) bool {
+	return slices.ContainsFunc(have, func(is T) bool {
+		return metav1.IsControlledBy(is, owner) && !slices.ContainsFunc(wanted, func(w T) bool {
+			return client.ObjectKeyFromObject(is) == client.ObjectKeyFromObject(w) && same(is, w)
+		})
+	})
+}
+
+// sameBackends compares where the rules of two Ingresses lead to, whatever their hosts.
+func sameBackends(a, b *networkingv1.Ingress) bool {
+	leads := func(in *networkingv1.Ingress) *networkingv1.HTTPIngressRuleValue {
+		if len(in.Spec.Rules) == 0 {
+			return nil
+		}
+		return in.Spec.Rules[0].HTTP
+	}
+	return equality.Semantic.DeepEqual(leads(a), leads(b))
+}

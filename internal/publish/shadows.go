@@ -1,0 +1,75 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/tenantry/tenantry/internal/domains"
+)
+
+// Shadow is somebody else's route that may answer in the place of an owner's.
+type Shadow struct {
+	Kind string
+	types.NamespacedName
+	Host string
+}
+
+// Shadows finds the routes of others than the owner that ask for one of its hosts, or for a host below
+// one of its wildcards: data planes accept both, and either may win. HTTPRoutes count if they attach to
+// one of the given Gateways, Ingresses always. It reads the cache.
+func (p *Publisher) Shadows(ctx context.Context, owner client.Object, hosts []string, gateways []client.ObjectKey) ([]Shadow, error) {
+	var shadows []Shadow
+	var routes gatewayv1.HTTPRouteList
+	if err := p.List(ctx, &routes, client.UnsafeDisableDeepCopy); err != nil && !meta.IsNoMatchError(err) {
+		return nil, fmt.Errorf("list HTTPRoutes: %w", err)
+	}
+	for i := range routes.Items {
+		r := &routes.Items[i]
+		if metav1.IsControlledBy(r, owner) || !attaches(r, gateways) {
+			continue
+		}
+		for _, h := range r.Spec.Hostnames {
+			if takes(hosts, string(h)) {
+				shadows = append(shadows, Shadow{"HTTPRoute", types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, string(h)})
+			}
+		}
+	}
+	var ingresses networkingv1.IngressList
+	if err := p.List(ctx, &ingresses, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list Ingresses: %w", err)
+	}
+	for i := range ingresses.Items {
+		in := &ingresses.Items[i]
+		if metav1.IsControlledBy(in, owner) {
+			continue
+		}
+		for _, rule := range in.Spec.Rules {
+			if takes(hosts, rule.Host) {
+				shadows = append(shadows, Shadow{"Ingress", types.NamespacedName{Namespace: in.Namespace, Name: in.Name}, rule.Host})
+			}
+		}
+	}
+	return shadows, nil
+}
+
+func attaches(r *gatewayv1.HTTPRoute, gateways []client.ObjectKey) bool {
+	return slices.ContainsFunc(r.Spec.ParentRefs, func(ref gatewayv1.ParentReference) bool {
+		namespace := r.Namespace
+		if ref.Namespace != nil {
+			namespace = string(*ref.Namespace)
+		}
+		return slices.Contains(gateways, client.ObjectKey{Namespace: namespace, Name: string(ref.Name)})
+	})
+}
+
+func takes(hosts []string, host string) bool {
+	return host != "" && slices.ContainsFunc(hosts, func(h string) bool { return h == host || domains.Covers(h, host) })
+}

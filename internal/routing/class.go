@@ -1,0 +1,69 @@
+package routing
+
+import (
+	"maps"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+)
+
+// ClassHost is a host that a class declares for itself: public, or shared by its tenants.
+type ClassHost struct {
+	Host string
+	Role v1alpha1.HostRole
+	// Backend answers what is no tenant's. Its namespace is set.
+	Backend v1alpha1.ServiceBackend
+}
+
+// ClassHosts lists the hosts that a class declares.
+func ClassHosts(class *v1alpha1.TenantClass) []ClassHost {
+	routing := class.Spec.Routing
+	if routing == nil {
+		return nil
+	}
+	var hosts []ClassHost
+	for _, h := range routing.PublicHosts {
+		hosts = append(hosts, ClassHost{Host: h.Host, Role: v1alpha1.HostPublic, Backend: h.Backend})
+	}
+	for _, h := range routing.SharedHosts {
+		hosts = append(hosts, ClassHost{Host: h.Host, Role: v1alpha1.HostShared, Backend: h.Fallback})
+	}
+	return hosts
+}
+
+// ClassLabels of what is made for a class.
+func ClassLabels(class *v1alpha1.TenantClass) map[string]string {
+	return map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, LabelClass: class.Name}
+}
+
+func classMeta(class *v1alpha1.TenantClass, h ClassHost) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Namespace: h.Backend.Namespace, Name: class.Name + "." + h.Host, Labels: ClassLabels(class),
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(class, v1alpha1.GroupVersion.WithKind("TenantClass"))},
+	}
+}
+
+// ClassHTTPRoute is the route of a class's own host. On a shared host, the routes of tenants match
+// more exactly and come before it.
+func ClassHTTPRoute(class *v1alpha1.TenantClass, h ClassHost) gatewayv1.HTTPRoute {
+	routing := class.Spec.Routing
+	rule := matching(toService(h.Backend, h.Backend.Namespace, withoutTenant(routing)), pathMatch("/", v1alpha1.PathPrefix))
+	return gatewayv1.HTTPRoute{
+		ObjectMeta: classMeta(class, h),
+		Spec:       httpRouteSpec(routing, []string{h.Host}, []gatewayv1.HTTPRouteRule{rule}),
+	}
+}
+
+// ClassIngress is ClassHTTPRoute for the Ingress API, which can take no headers off.
+func ClassIngress(class *v1alpha1.TenantClass, h ClassHost) networkingv1.Ingress {
+	ing := networkingv1.Ingress{ObjectMeta: classMeta(class, h)}
+	ing.Annotations = maps.Clone(class.Spec.Routing.Ingress.Annotations)
+	ing.Spec.IngressClassName = new(class.Spec.Routing.Ingress.ClassName)
+	ing.Spec.Rules = []networkingv1.IngressRule{
+		ingressRule(h.Host, []networkingv1.HTTPIngressPath{ingressPath("/", v1alpha1.PathPrefix, h.Backend)}),
+	}
+	return ing
+}
