@@ -61,7 +61,7 @@ func TestRouteStates(t *testing.T) {
 				operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { c.Spec.Routing.TenantHeader = "X-Other" })
 				b.pass(t, acme)
 			},
-			want: operator.Waiting("Routed", v1alpha1.ReasonRouteNotAccepted, "has not looked at the route yet"),
+			want: operator.Waiting("Routed", v1alpha1.ReasonRouteNotAccepted, "has not looked at this version of the route yet"),
 		},
 		"edited by hand": {
 			do: func(t *testing.T, b *bench, acme *v1alpha1.Tenant) {
@@ -126,7 +126,7 @@ func TestRouteNameTaken(t *testing.T) {
 	acme := b.Tenant("acme", b.Host("acme"))
 	b.Create(t, acme)
 	b.pass(t, acme)
-	b.Expect(t, acme, operator.Waiting("Routed", v1alpha1.ReasonRouteNameTaken, `named "acme"`, "is not this tenant's"))
+	b.Expect(t, acme, operator.Waiting("Routed", v1alpha1.ReasonRouteNameTaken, `named "acme"`, "belongs to somebody else"))
 	before := foreign.ResourceVersion
 	b.Get(t, foreign)
 	if foreign.ResourceVersion != before {
@@ -194,7 +194,7 @@ func TestManyDomainsAndAnotherAPI(t *testing.T) {
 	for _, r := range b.routes(t) {
 		hosts[r.Name] = len(r.Spec.Hostnames)
 	}
-	if diff := cmp.Diff(map[string]int{"acme": 1, "acme-alias": 16, "acme-alias-1": 16, "acme-alias-2": 7}, hosts); diff != "" {
+	if diff := cmp.Diff(map[string]int{"acme": 1, "acme.alias": 16, "acme.alias-1": 16, "acme.alias-2": 7}, hosts); diff != "" {
 		t.Errorf("hosts by route (-want +got):\n%s", diff)
 	}
 	operator.Update(t, b.Servers, acme, func(tn *v1alpha1.Tenant) { tn.Spec.Domains = tn.Spec.Domains[:2] })
@@ -244,5 +244,5 @@ func TestIngressAcrossNamespaces(t *testing.T) {
 	acme := b.Tenant("acme", b.Host("acme"))
 	b.Create(t, acme)
 	b.pass(t, acme)
-	b.Expect(t, acme, operator.Stalled("Routed", v1alpha1.ReasonReferenceNotPermitted, "spec.routing.backend.namespace", `"elsewhere"`))
+	b.Expect(t, acme, operator.Stalled("Routed", v1alpha1.ReasonReferenceNotPermitted, "spec.routing of class", `"elsewhere"`))
 }

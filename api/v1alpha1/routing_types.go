@@ -173,9 +173,8 @@ type SharedHeader struct {
 	Name string `json:"name,omitempty"`
 
 	// value that names a tenant; {namespace} and {name} stand for the Tenant's. Two Tenants
-	// cannot have the same: the first keeps it.
+	// cannot have the same: the first keeps it. Left out, it is {namespace}/{name}.
 	// +optional
-	// +kubebuilder:default="{namespace}/{name}"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^([-A-Za-z0-9_./]|\{namespace\}|\{name\})+$`
@@ -186,9 +185,8 @@ type SharedHeader struct {
 // SharedPathPrefix names the tenant by the beginning of the path.
 type SharedPathPrefix struct {
 	// value is the path that names a tenant; {namespace} and {name} stand for the Tenant's. Two
-	// Tenants cannot have the same: the first keeps it.
+	// Tenants cannot have the same: the first keeps it. Left out, it is /{namespace}/{name}.
 	// +optional
-	// +kubebuilder:default="/{namespace}/{name}"
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^(/([-A-Za-z0-9_]|\{namespace\}|\{name\})+)+$`

@@ -4,6 +4,7 @@
 package routing
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -49,13 +50,16 @@ type SharedValue struct {
 	Value string
 }
 
+// defaultValue names a tenant on a shared host whose class says nothing else.
+const defaultValue = "{namespace}/{name}"
+
 // ValueOn returns what names a tenant on a shared host.
 func ValueOn(host v1alpha1.SharedHost, t *v1alpha1.Tenant) SharedValue {
 	v := SharedValue{On: host}
 	if host.Header != nil {
-		v.Value = host.Header.Value
+		v.Value = cmp.Or(host.Header.Value, defaultValue)
 	} else {
-		v.Value = host.PathPrefix.Value
+		v.Value = cmp.Or(host.PathPrefix.Value, "/"+defaultValue)
 	}
 	v.Value = strings.NewReplacer("{namespace}", t.Namespace, "{name}", t.Name).Replace(v.Value)
 	return v

@@ -90,8 +90,9 @@ func missing(node map[string]any, written bool) (keywords []string) {
 	}
 	switch node["type"] {
 	case "string":
-		require("maxLength", has("enum"))
-		require("minLength", has("enum") || !written)
+		bounded := has("enum") || node["format"] == "date-time"
+		require("maxLength", bounded)
+		require("minLength", bounded || !written)
 	case "array":
 		require("maxItems", false)
 		require("x-kubernetes-list-type", false)
@@ -169,9 +170,9 @@ binding: {name: acme-binding}`,
 			wantRow:  []string{"shown", "7", "False", "DatabaseFull", "3", "2", "1", "<age>", "Plain", "why"},
 		},
 		"domainclaims": {
-			status:   `{}`,
-			wantHead: []string{"NAME", "NAMESPACE", "TENANT", "READY", "REASON", "AGE"},
-			wantRow:  []string{"shown", "default", "acme", "False", "DatabaseFull", "<age>"},
+			status:   `{verification: {method: TXT}, serving: {state: Serving, schema: s, version: "7", database: {namespace: default, name: main}}}`,
+			wantHead: []string{"NAME", "ROLE", "NAMESPACE", "HOLDER", "STATE", "SCHEMA", "READY", "REASON", "AGE", "DATABASE", "VERSION", "VERIFIED", "MESSAGE"},
+			wantRow:  []string{"shown", "Tenant", "default", "acme", "Serving", "s", "False", "DatabaseFull", "<age>", "main", "7", "TXT", "why"},
 		},
 	}
 	for plural, tt := range tests {

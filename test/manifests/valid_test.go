@@ -16,10 +16,12 @@ kind: Tenant
 metadata: {name: acme, namespace: default}
 spec:
   className: standard
-  domains: [acme.example.com, www.acme.example.com]
+  domains: [acme.example.com, www.acme.example.com, "*.acme.example.com"]
   schemaName: acme
   deletionPolicy: Retain
   migrations: {targetVersion: "7"}
+  backend: {name: web, port: 80}
+  suspended: true
 `,
 	"TenantClass": `
 apiVersion: tenantry.dev/v1alpha1
@@ -33,6 +35,18 @@ spec:
     gateway: {parentRefs: [{namespace: infra, name: edge, sectionName: web}]}
     backend: {namespace: shop, name: web, port: 80}
     tenantHeader: X-Tenant
+    headers: [{name: X-Schema, value: "{schema}"}, {name: X-Id, value: "{namespace}/{name}/{uid}"}]
+    holding: {namespace: shop, name: holding, port: 80}
+    publicPaths: [{path: /healthz, match: Exact}, {path: /status, backend: {name: status, port: 80}}]
+    publicHosts: [{host: www.example.com, backend: {namespace: shop, name: site, port: 80}}]
+    sharedHosts:
+    - {host: api.example.com, header: {name: X-Tenant, value: "{name}"}, fallback: {namespace: shop, name: api, port: 80}}
+    - {host: app.example.com, pathPrefix: {strip: true}, fallback: {namespace: shop, name: api, port: 80}}
+    probe: {path: /healthz, expectedStatus: 204, intervalSeconds: 30, timeoutSeconds: 2}
+  domains:
+    platform:
+    - {domainSuffix: example.com, allowedHosts: ["*", "{name}-*.{namespace}"], allowedNamespaces: {from: All}}
+    custom: {cnameTarget: "{name}.edge.example.com"}
   deletionPolicy: Delete
   limits: {connections: 10, statementTimeoutSeconds: 60, idleInTransactionTimeoutSeconds: 60}
 `,
