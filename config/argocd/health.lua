@@ -19,7 +19,9 @@ end
 if obj.metadata.deletionTimestamp ~= nil then
   return health
 end
-if stalled ~= nil and stalled.status == "True" then
+if ready ~= nil and ready.reason == "Suspended" then
+  health.status = "Suspended"
+elseif stalled ~= nil and stalled.status == "True" then
   health.status = "Degraded"
   health.message = stalled.reason .. ": " .. stalled.message
 elseif reconciling ~= nil and reconciling.status == "True" then
