@@ -27,7 +27,7 @@ func (d *demo) install(ctx context.Context) error {
 		return err
 	}
 	namespaces, others := setup.Namespaces(objects)
-	secret := setup.ConnectionSecret(namespace, database+"-db", dsn)
+	secret := setup.ConnectionSecret(dataNamespace, database+"-db", dsn)
 	if err := d.servers.Plane.ApplyObjects(ctx, slices.Concat(namespaces, []*unstructured.Unstructured{secret}, others)...); err != nil {
 		return err
 	}

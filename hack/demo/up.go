@@ -22,8 +22,10 @@ import (
 // Names of config/samples.
 const (
 	namespace = "tasklane"
-	database  = "main"
-	backend   = "tasklane-web"
+	// dataNamespace is where its DBAs keep the operator's login.
+	dataNamespace = "tasklane-data"
+	database      = "main"
+	backend       = "tasklane-web"
 )
 
 // demo is a demo that is being started.

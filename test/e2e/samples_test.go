@@ -35,7 +35,7 @@ func applySamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	namespaces, others := setup.Namespaces(product)
-	secret := []*unstructured.Unstructured{setup.ConnectionSecret("tasklane", "main-db", dsn)}
+	secret := []*unstructured.Unstructured{setup.ConnectionSecret("tasklane-data", "main-db", dsn)}
 	if err := servers.Plane.ApplyObjects(ctx, slices.Concat(edge, namespaces, secret, others)...); err != nil {
 		t.Fatal(err)
 	}
