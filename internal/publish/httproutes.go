@@ -61,7 +61,7 @@ func (p *Publisher) controllers(ctx context.Context, wanted []gatewayv1.HTTPRout
 			if _, known := names[key]; known {
 				continue
 			}
-			name, err := p.controller(ctx, key)
+			name, err := Controller(ctx, p, key)
 			if err != nil {
 				return nil, err
 			}
@@ -71,15 +71,17 @@ func (p *Publisher) controllers(ctx context.Context, wanted []gatewayv1.HTTPRout
 	return names, nil
 }
 
-func (p *Publisher) controller(ctx context.Context, key client.ObjectKey) (gatewayv1.GatewayController, error) {
+// Controller returns the name of the controller that serves a Gateway. The error is a fault where the
+// Gateway or its class does not exist.
+func Controller(ctx context.Context, reader client.Reader, key client.ObjectKey) (gatewayv1.GatewayController, error) {
 	gateway, class := &gatewayv1.Gateway{}, &gatewayv1.GatewayClass{}
-	if err := p.Get(ctx, key, gateway); apierrors.IsNotFound(err) {
+	if err := reader.Get(ctx, key, gateway); apierrors.IsNotFound(err) {
 		return "", fault.NewWaiting(v1alpha1.ReasonRouteNotAccepted, 30*time.Second, "Gateway %s, which the class names, does not exist", key)
 	} else if err != nil {
 		return "", err
 	}
 	name := string(gateway.Spec.GatewayClassName)
-	if err := p.Get(ctx, client.ObjectKey{Name: name}, class); apierrors.IsNotFound(err) {
+	if err := reader.Get(ctx, client.ObjectKey{Name: name}, class); apierrors.IsNotFound(err) {
 		return "", fault.NewWaiting(v1alpha1.ReasonRouteNotAccepted, 30*time.Second, "GatewayClass %q of Gateway %s does not exist", name, key)
 	} else if err != nil {
 		return "", err
@@ -120,6 +122,12 @@ func parentAccepted(is, w *gatewayv1.HTTPRoute, parent gatewayv1.ParentReference
 		}
 	}
 	return routeWaits(w.Name, parent, "has not looked at the route yet; does its controller run?")
+}
+
+// Accepted says what a Gateway thinks of the present generation of a route, by the word of the controller
+// that serves it: nil, or a fault that says what is missing.
+func Accepted(route *gatewayv1.HTTPRoute, parent gatewayv1.ParentReference, controller gatewayv1.GatewayController) error {
+	return parentAccepted(route, route, parent, controller)
 }
 
 func verdictOf(is *gatewayv1.HTTPRoute, p gatewayv1.RouteParentStatus) error {

@@ -32,10 +32,17 @@ func ingressDiffers(is, w *networkingv1.Ingress) bool {
 	return true
 }
 
+// IngressAccepted says whether a controller took an Ingress on: nil, or a fault that says what is missing.
+func IngressAccepted(in *networkingv1.Ingress) error { return ingressAccepted(in, in) }
+
 func ingressAccepted(is, w *networkingv1.Ingress) error {
 	if is != nil && len(is.Status.LoadBalancer.Ingress) > 0 {
 		return nil
 	}
+	class := ""
+	if w.Spec.IngressClassName != nil {
+		class = *w.Spec.IngressClassName
+	}
 	return fault.NewWaiting(v1alpha1.ReasonRouteNotAccepted, 30*time.Second,
-		"Ingress %s has no address yet; does a controller for IngressClass %q run, and publish its address?", w.Name, *w.Spec.IngressClassName)
+		"Ingress %s has no address yet; does a controller for IngressClass %q run, and publish its address?", w.Name, class)
 }

@@ -23,17 +23,28 @@ type Shadow struct {
 }
 
 // Shadows finds the routes of others than the owner that ask for one of its hosts, or for a host below
-// one of its wildcards: data planes accept both, and either may win. HTTPRoutes count if they attach to
-// one of the given Gateways, Ingresses always. It reads the cache.
+// one of its wildcards. It reads the cache.
 func (p *Publisher) Shadows(ctx context.Context, owner client.Object, hosts []string, gateways []client.ObjectKey) ([]Shadow, error) {
-	var shadows []Shadow
 	var routes gatewayv1.HTTPRouteList
 	if err := p.List(ctx, &routes, client.UnsafeDisableDeepCopy); err != nil && !meta.IsNoMatchError(err) {
 		return nil, fmt.Errorf("list HTTPRoutes: %w", err)
 	}
-	for i := range routes.Items {
-		r := &routes.Items[i]
-		if metav1.IsControlledBy(r, owner) || !attaches(r, gateways) {
+	var ingresses networkingv1.IngressList
+	if err := p.List(ctx, &ingresses, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list Ingresses: %w", err)
+	}
+	own := func(o metav1.Object) bool { return metav1.IsControlledBy(o, owner) }
+	return ShadowsAmong(routes.Items, ingresses.Items, own, hosts, gateways), nil
+}
+
+// ShadowsAmong finds, among routes, those that are not the holder's own and ask for one of its hosts, or
+// for a host below one of its wildcards: data planes accept both, and either may win. HTTPRoutes count if
+// they attach to one of the given Gateways, Ingresses always.
+func ShadowsAmong(routes []gatewayv1.HTTPRoute, ingresses []networkingv1.Ingress, own func(metav1.Object) bool, hosts []string, gateways []client.ObjectKey) []Shadow {
+	var shadows []Shadow
+	for i := range routes {
+		r := &routes[i]
+		if own(r) || !attaches(r, gateways) {
 			continue
 		}
 		for _, h := range r.Spec.Hostnames {
@@ -42,13 +53,9 @@ func (p *Publisher) Shadows(ctx context.Context, owner client.Object, hosts []st
 			}
 		}
 	}
-	var ingresses networkingv1.IngressList
-	if err := p.List(ctx, &ingresses, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list Ingresses: %w", err)
-	}
-	for i := range ingresses.Items {
-		in := &ingresses.Items[i]
-		if metav1.IsControlledBy(in, owner) {
+	for i := range ingresses {
+		in := &ingresses[i]
+		if own(in) {
 			continue
 		}
 		for _, rule := range in.Spec.Rules {
@@ -57,7 +64,7 @@ func (p *Publisher) Shadows(ctx context.Context, owner client.Object, hosts []st
 			}
 		}
 	}
-	return shadows, nil
+	return shadows
 }
 
 func attaches(r *gatewayv1.HTTPRoute, gateways []client.ObjectKey) bool {
