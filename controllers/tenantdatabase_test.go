@@ -190,7 +190,6 @@ func TestDatabaseLosesRights(t *testing.T) {
 func TestAnotherLogin(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.Class.Spec.MigrationSetRef = nil
 	b.settle(t)
 	acme := b.tenant(t, "acme")
 	b.sql(t, "CREATE ROLE "+b.Name+"_new LOGIN CREATEROLE PASSWORD 'xyzzy-xyzzy'")

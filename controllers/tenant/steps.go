@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/fault"
@@ -75,6 +78,7 @@ func (r *Reconciler) runSteps(ctx context.Context, s *scope) []error {
 			continue
 		}
 		note(ctx, err, st.condition)
+		err = foreseen(err)
 		f := fault.Of(err, v1alpha1.ReasonRetrying)
 		conditions.False(s.tenant, st.condition, f.Reason, f.Message)
 		errs = append(errs, err)
@@ -87,6 +91,14 @@ func (r *Reconciler) runSteps(ctx context.Context, s *scope) []error {
 		}
 	}
 	return errs
+}
+
+// foreseen : in a namespace that is being deleted nothing can be made any more, and the Tenant follows.
+func foreseen(err error) error {
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return fault.NewWaiting(v1alpha1.ReasonDeleting, 10*time.Second, "The namespace is being deleted").Because(err)
+	}
+	return err
 }
 
 func pending(s *scope, rest []step, behind string) {

@@ -25,6 +25,10 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{}, err
 	}
 	result, err := postgres.Probe(ctx, *s.login, s.wanted.Schema)
+	if brokenOff(err) {
+		// Somebody ended the probe's own session. That says nothing about the customer's.
+		result, err = postgres.Probe(ctx, *s.login, s.wanted.Schema)
+	}
 	if isFull(err) && (s.served() || r.sameVersion(s)) {
 		return done("The tenant's own login was verified before; all its connections are in use now"), nil
 	}
@@ -50,6 +54,11 @@ func (r *Reconciler) sameVersion(s *scope) bool {
 // isFull : a customer whose pool holds every connection that the class allows is at work, and must not
 // be told to be broken because the operator finds no room to look.
 func isFull(err error) bool { return postgres.TooManyForRole(err) }
+
+func brokenOff(err error) bool {
+	reason := fault.ReasonOf(err)
+	return reason == v1alpha1.ReasonServerShuttingDown || reason == v1alpha1.ReasonConnectionLost
+}
 
 // readLogin reads the Secret again where credentials had no need to.
 func (r *Reconciler) readLogin(ctx context.Context, s *scope) error {

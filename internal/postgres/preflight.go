@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 )
 
 //go:embed preflight.sql
@@ -74,6 +76,7 @@ type serverFacts struct {
 type registryFacts struct {
 	Identity *identity
 	Tenants  int
+	Sets     []string
 	Unkept   []struct {
 		Keeper string
 		Roles  []string
@@ -118,8 +121,30 @@ func (db *DB) preflight(ctx context.Context) (Report, error) {
 		for _, u := range g.Unkept {
 			r.Missing = append(r.Missing, adminOn(u.Keeper, u.Roles, "SET FALSE")...)
 		}
+		foreign, err := db.foreignMigrators(ctx, g.Sets)
+		if err != nil {
+			return Report{}, err
+		}
+		r.Missing = append(r.Missing, adminOn(f.Login, foreign, "SET FALSE")...)
 	}
 	return r, nil
+}
+
+// foreignMigrators are the logins of migration sets that another login than the operator's made: it
+// could not set their passwords.
+func (db *DB) foreignMigrators(ctx context.Context, sets []string) ([]string, error) {
+	roles := make([]string, len(sets))
+	for i, set := range sets {
+		roles[i] = MigratorRole(db.config.Database(), set)
+	}
+	rows, err := db.pool.Query(ctx, `SELECT r.rolname FROM pg_catalog.pg_roles r, pg_catalog.pg_roles me
+		WHERE r.rolname = ANY ($1) AND me.rolname = current_user AND NOT EXISTS (
+			SELECT FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid AND m.member = me.oid AND m.admin_option)
+		ORDER BY r.rolname`, roles)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
 func (f *serverFacts) missing() []Right {

@@ -9,6 +9,10 @@ WITH named (keeper, role) AS (
 SELECT jsonb_build_object(
     'identity', (SELECT to_jsonb(i) FROM tenantry.identity i),
     'tenants', (SELECT count(*) FROM tenantry.tenant),
+    'sets', (
+        SELECT jsonb_agg(DISTINCT s) FROM (
+            SELECT migration_set FROM tenantry.tenant UNION SELECT migration_set FROM tenantry.shared_schema) x (s)
+        WHERE s <> ''),
     'unkept', (
         SELECT jsonb_agg(jsonb_build_object('keeper', keeper, 'roles', roles) ORDER BY keeper)
         FROM (
