@@ -187,6 +187,25 @@ const (
 	ReasonReferenceNotPermitted = "ReferenceNotPermitted"
 )
 
+// Reasons of Routed, and of a TenantClass, that are about certificates and listeners.
+const (
+	// ReasonCertificateAPIMissing : the cluster has no cert-manager.
+	ReasonCertificateAPIMissing = "CertificateAPIMissing"
+	// ReasonCertificateNotReady : the certificate of a host is not there, or no longer good.
+	ReasonCertificateNotReady = "CertificateNotReady"
+	// ReasonCertificateNameTaken : a Certificate or Secret of the wanted name is not the operator's.
+	ReasonCertificateNameTaken = "CertificateNameTaken"
+	// ReasonListenerNotFound : the class's Gateway has no such listener.
+	ReasonListenerNotFound = "ListenerNotFound"
+	// ReasonListenerNotAllowed : the class's Gateway takes no ListenerSets.
+	ReasonListenerNotAllowed = "ListenerNotAllowed"
+	// ReasonListenerNameTaken : a Gateway or ListenerSet of the wanted name is not the operator's.
+	ReasonListenerNameTaken = "ListenerNameTaken"
+	// ReasonAddressDiffers : custom domains have listeners at another address than the class's
+	// Gateway.
+	ReasonAddressDiffers = "AddressDiffers"
+)
+
 // Reasons of a TenantDatabase.
 const (
 	// ReasonSecretNotFound : the connection Secret does not exist.

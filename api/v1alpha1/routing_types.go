@@ -4,6 +4,8 @@ package v1alpha1
 // +kubebuilder:validation:XValidation:rule="has(self.gateway) != has(self.ingress)",message="set exactly one of gateway and ingress"
 // +kubebuilder:validation:XValidation:rule="!has(self.ingress) || !has(self.sharedHosts) || self.sharedHosts.all(h, !has(h.header))",message="the Ingress API cannot tell requests apart by a header: use pathPrefix for sharedHosts, or a gateway"
 // +kubebuilder:validation:XValidation:rule="!has(self.sharedHosts) || !has(self.publicHosts) || self.sharedHosts.all(s, self.publicHosts.all(p, p.host != s.host))",message="a host is either shared or public"
+// +kubebuilder:validation:XValidation:rule="!has(self.tls) || !has(self.tls.secretName) || has(self.ingress) && self.tls.certificates != 'External'",message="tls.secretName is for an ingress with certificates Shared or CertManager: the listener of a Gateway names its own Secret"
+// +kubebuilder:validation:XValidation:rule="!has(self.tls) || !has(self.tls.httpSectionName) || has(self.gateway) && self.gateway.parentRefs.all(p, has(p.sectionName) && p.sectionName != self.tls.httpSectionName)",message="tls.httpSectionName needs a gateway, and another listener in sectionName of each of its parentRefs: the one for https"
 type Routing struct {
 	// gateway attaches HTTPRoutes for each tenant to these Gateways.
 	// +optional
@@ -16,6 +18,11 @@ type Routing struct {
 	// backend is the Service that serves all tenants of the class that name none of their own.
 	// +required
 	Backend ServiceBackend `json:"backend,omitzero"`
+
+	// tls says how tenants' hosts are served by TLS. Left out, that is the Gateways' or the Ingress
+	// controller's alone.
+	// +optional
+	TLS *RoutingTLS `json:"tls,omitempty"`
 
 	// tenantHeader is the request header that tells the backend which tenant a request is for,
 	// as "<namespace>/<name>". It is always overwritten, never appended to. Gateway only: the

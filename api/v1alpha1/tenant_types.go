@@ -167,6 +167,11 @@ type TenantDomainStatus struct {
 	// record is the DNS record to create where control of the host is not proved.
 	// +optional
 	Record *DNSRecord `json:"record,omitempty"`
+
+	// certificate is the state of the host's certificate, as far as the class's routing.tls says who
+	// looks after it.
+	// +optional
+	Certificate *CertificateStatus `json:"certificate,omitempty"`
 }
 
 // Tenant gives one customer of a product its own PostgreSQL schema, roles and credentials, runs
@@ -186,7 +191,7 @@ type TenantDomainStatus struct {
 // +kubebuilder:printcolumn:name="Secret",type=string,priority=1,JSONPath=`.status.binding.name`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="a Tenant's name has at most 63 characters: it becomes a label value and part of other names"
-// +kubebuilder:validation:XValidation:rule="!self.metadata.name.matches('[.](alias|shared)(-[0-9]+)?$')",message="a Tenant's name cannot end with .alias or .shared: routes of other Tenants are called so"
+// +kubebuilder:validation:XValidation:rule="!self.metadata.name.matches('[.](alias|shared|http|custom)(-[0-9]+)?$')",message="a Tenant's name cannot end with .alias, .shared, .http or .custom: routes of other Tenants are called so"
 type Tenant struct {
 	metav1.TypeMeta `json:",inline"`
 
