@@ -11,7 +11,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -49,18 +48,19 @@ func Name(spec v1alpha1.DomainClaimSpec) string {
 
 // Hold makes sure that the claim on spec's host, or on its value there, is the holder's, and returns
 // it. Hosts of a class may be held by any class that declares them in the same role. The error is a
-// fault with the reason DomainTaken where another holds it, or a wildcard over it, or a host below it.
+// fault with the reason DomainTaken where another holds it, or a wildcard over it, or a host below it;
+// then the claim is the other's.
 func (k *Keeper) Hold(ctx context.Context, spec v1alpha1.DomainClaimSpec, labels map[string]string) (*v1alpha1.DomainClaim, error) {
 	claim := &v1alpha1.DomainClaim{}
 	err := k.Get(ctx, client.ObjectKey{Name: Name(spec)}, claim)
 	if apierrors.IsNotFound(err) {
 		claim, err = k.create(ctx, spec, labels)
 	} else if err == nil && isHolders(claim, spec) {
-		err = k.undisputed(ctx, claim)
+		claim, err = k.undisputed(ctx, claim)
 	}
 	switch {
 	case err != nil:
-		return nil, err
+		return claim, err
 	case !isHolders(claim, spec):
 		return claim, taken(spec, claim)
 	case !claim.DeletionTimestamp.IsZero():
@@ -104,22 +104,9 @@ func (k *Keeper) create(ctx context.Context, spec v1alpha1.DomainClaimSpec, labe
 		return nil, err
 	}
 	if rival != nil {
-		return nil, taken(spec, rival)
+		return rival, taken(spec, rival)
 	}
-	spec.ClaimedAt = new(metav1.NowMicro())
-	claim := &v1alpha1.DomainClaim{ObjectMeta: metav1.ObjectMeta{Name: Name(spec), Labels: labels}, Spec: spec}
-	err = k.Create(ctx, claim)
-	if apierrors.IsAlreadyExists(err) {
-		// The cache was behind, or another came first.
-		err = k.Live.Get(ctx, client.ObjectKey{Name: claim.Name}, claim)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("claim %s: %w", spec.Host, err)
-	}
-	if domains.IsWildcard(spec.Host) {
-		return claim, k.awaitSeen(ctx, claim.Name)
-	}
-	return claim, nil
+	return k.write(ctx, spec, labels)
 }
 
 // awaitSeen keeps the lock until whoever claims a host next finds the wildcard in the cache.
@@ -130,14 +117,14 @@ func (k *Keeper) awaitSeen(ctx context.Context, name string) error {
 	})
 }
 
-// undisputed says whether an older claim excludes one that is held. It can only if two operators
-// worked at once; both then see the same.
-func (k *Keeper) undisputed(ctx context.Context, claim *v1alpha1.DomainClaim) error {
+// undisputed returns the claim, or an older one that excludes it, with a fault. There can only be one if
+// two operators worked at once; both then see the same.
+func (k *Keeper) undisputed(ctx context.Context, claim *v1alpha1.DomainClaim) (*v1alpha1.DomainClaim, error) {
 	rival, err := k.rivals(ctx, claim.Spec, k.Client, claim)
 	if err != nil || rival == nil {
-		return err
+		return claim, err
 	}
-	return taken(claim.Spec, rival)
+	return rival, taken(claim.Spec, rival)
 }
 
 // rivals returns a claim of another holder that excludes the wanted one, or nil; where a claim is
@@ -163,20 +150,14 @@ func (k *Keeper) rivals(ctx context.Context, spec v1alpha1.DomainClaimSpec, belo
 	if !domains.IsWildcard(spec.Host) {
 		return nil, nil
 	}
-	var page v1alpha1.DomainClaimList
-	for {
-		if err := below.List(ctx, &page, client.Limit(pageSize), client.Continue(page.Continue)); err != nil {
-			return nil, fmt.Errorf("list claims: %w", err)
+	var rival *v1alpha1.DomainClaim
+	err := k.each(ctx, below, func(c *v1alpha1.DomainClaim) bool {
+		if domains.Covers(spec.Host, c.Spec.Host) && excludes(c) {
+			rival = c
 		}
-		for i := range page.Items {
-			if c := &page.Items[i]; domains.Covers(spec.Host, c.Spec.Host) && excludes(c) {
-				return c, nil
-			}
-		}
-		if page.Continue == "" {
-			return nil, nil
-		}
-	}
+		return rival == nil
+	})
+	return rival, err
 }
 
 func older(a, b *v1alpha1.DomainClaim) bool {

@@ -21,8 +21,9 @@ const challengePrefix = "tenantry-verification="
 // nothing for another. It does not change when the Tenant is made anew, which a customer's DNS could
 // not follow. It is no secret: what proves control is that somebody could create the record.
 func Challenge(cluster types.UID, tenant types.NamespacedName, host string) v1alpha1.DNSRecord {
-	base := strings.TrimPrefix(host, wildcard)
 	sum := sha256.Sum256([]byte(strings.Join([]string{"v1", string(cluster), tenant.Namespace, tenant.Name, host}, "\n")))
 	value := strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:20]))
-	return v1alpha1.DNSRecord{Type: "TXT", Name: challengeLabel + base, Value: challengePrefix + value}
+	return v1alpha1.DNSRecord{Type: "TXT", Name: challengeName(host), Value: challengePrefix + value}
 }
+
+func challengeName(host string) string { return challengeLabel + strings.TrimPrefix(host, wildcard) }

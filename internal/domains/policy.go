@@ -75,15 +75,17 @@ func Judge(q Question) (Verdict, error) {
 	if slices.ContainsFunc(q.Suffixes, func(suffix string) bool { return touches(q.Host, suffix) }) {
 		return Verdict{Why: "it belongs to a domain of the platform that the class does not offer"}, nil
 	}
-	return custom(policy.Custom, q.Tenant), nil
+	return custom(policy.Custom, q.Tenant, q.Host), nil
 }
 
-func custom(c *v1alpha1.CustomDomains, tenant types.NamespacedName) Verdict {
+func custom(c *v1alpha1.CustomDomains, tenant types.NamespacedName, host string) Verdict {
 	switch {
 	case c == nil:
 		return Verdict{Why: "the class offers platform domains only; see spec.domains.platform of the class"}
 	case c.Verification == v1alpha1.VerifyNothing:
 		return Verdict{Standing: Trusted}
+	case len(challengeName(host)) > maxHost:
+		return Verdict{Why: "it is too long to prove control of it: no DNS record can have the name " + challengeLabel + "<host>"}
 	}
 	return Verdict{Standing: Proof, CNAMETarget: fill(c.CNAMETarget, tenant)}
 }
