@@ -263,4 +263,6 @@ const (
 const (
 	// ReasonHolderGone : the Tenant is gone and the claim is being released.
 	ReasonHolderGone = "HolderGone"
+	// ReasonDNSUnanswered : no DNS server can say whether control is proved; what was known stays.
+	ReasonDNSUnanswered = "DNSUnanswered"
 )
