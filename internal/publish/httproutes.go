@@ -90,7 +90,11 @@ func Controller(ctx context.Context, reader client.Reader, key client.ObjectKey)
 }
 
 func gatewayKey(parent gatewayv1.ParentReference) client.ObjectKey {
-	return client.ObjectKey{Namespace: string(*parent.Namespace), Name: string(parent.Name)}
+	key := client.ObjectKey{Name: string(parent.Name)}
+	if parent.Namespace != nil { // Ours have one, until somebody edits them.
+		key.Namespace = string(*parent.Namespace)
+	}
+	return key
 }
 
 // httpRouteDiffers makes a route what it should be, and says whether it was not.
