@@ -76,8 +76,8 @@ e2e: ## Run the end-to-end tests, data plane included.
 
 .PHONY: bench
 bench: ## Run the benchmarks on real servers.
-	go run ./hack/local tools $(TEST_TOOLS)
-	go test -timeout 30m -run '^$$' -bench . ./test/bench/...
+	go run ./hack/local tools $(TEST_TOOLS) traefik
+	go test -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/e2e
 
 .PHONY: verify
 verify: ## Check what is generated, format, lint, manifests and sizes; fails on a dirty tree.

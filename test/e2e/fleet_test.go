@@ -48,9 +48,14 @@ func (s *site) list(ctx context.Context) ([]v1alpha1.Tenant, error) {
 }
 
 // awaitFleet waits until so many of the site's Tenants are Ready.
-func (s *site) awaitFleet(t *testing.T, ready int) {
+func (s *site) awaitFleet(t testing.TB, ready int) {
 	t.Helper()
-	operator.Poll(t, fleetReady, func() error {
+	s.awaitFleetWithin(t, ready, fleetReady)
+}
+
+func (s *site) awaitFleetWithin(t testing.TB, ready int, limit time.Duration) {
+	t.Helper()
+	operator.Poll(t, limit, func() error {
 		tenants, err := s.list(t.Context())
 		if err != nil {
 			return err

@@ -52,7 +52,7 @@ subjects: [{kind: ServiceAccount, name: web, namespace: NAMESPACE}]
 `
 
 // newSite makes a world with its objects; change may change them before.
-func newSite(t *testing.T, change ...func(*operator.World)) *site {
+func newSite(t testing.TB, change ...func(*operator.World)) *site {
 	t.Helper()
 	s := &site{World: servers.World(t)}
 	s.Class.Spec.Routing = &v1alpha1.Routing{
@@ -127,7 +127,7 @@ func whoami(ctx context.Context, host string) (answer, error) {
 
 // awaitAnswer waits until the host's tenant answers; the data plane serves what it has accepted a
 // moment later.
-func awaitAnswer(t *testing.T, host, tenant string) answer {
+func awaitAnswer(t testing.TB, host, tenant string) answer {
 	t.Helper()
 	var a answer
 	operator.Poll(t, operator.Soon, func() (err error) {
