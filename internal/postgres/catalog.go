@@ -13,23 +13,26 @@ var observeSQL string
 
 // catalog is what observe.sql returns: the facts that Observe reports and Provision compares.
 type catalog struct {
-	VersionNum  int          `json:"versionNum"`
-	Login       string       `json:"login"`
-	Database    string       `json:"database"`
-	Row         *registered  `json:"row"`
-	Domains     []string     `json:"domains"`
-	SharedName  bool         `json:"sharedName"`
-	Owner       *role        `json:"owner"`
-	App         *role        `json:"app"`
-	HasMigrator bool         `json:"hasMigrator"`
-	SchemaOwner *string      `json:"schemaOwner"`
-	SchemaACL   []grant      `json:"schemaACL"`
-	DefaultACL  []grant      `json:"defaultACL"`
-	Settings    []string     `json:"settings"`
-	WantPath    string       `json:"wantPath"`
-	Members     []membership `json:"members"`
-	Group       string       `json:"group"`
-	Migrator    string       `json:"migrator"`
+	VersionNum  int         `json:"versionNum"`
+	Login       string      `json:"login"`
+	Database    string      `json:"database"`
+	Row         *registered `json:"row"`
+	Domains     []string    `json:"domains"`
+	SharedName  bool        `json:"sharedName"`
+	Owner       *role       `json:"owner"`
+	App         *role       `json:"app"`
+	Second      *role       `json:"second"`
+	HasMigrator bool        `json:"hasMigrator"`
+	SchemaOwner *string     `json:"schemaOwner"`
+	SchemaACL   []grant     `json:"schemaACL"`
+	DefaultACL  []grant     `json:"defaultACL"`
+	Settings    []string    `json:"settings"`
+	// SecondSettings are Settings of the second login.
+	SecondSettings []string     `json:"secondSettings"`
+	WantPath       string       `json:"wantPath"`
+	Members        []membership `json:"members"`
+	Group          string       `json:"group"`
+	Migrator       string       `json:"migrator"`
 
 	names  RoleNames
 	keeper string
@@ -99,8 +102,9 @@ func (t Tenant) settings(path string) map[string]string {
 	return wanted
 }
 
-func (c *catalog) setting(key string) (value string, found bool) {
-	for _, s := range c.Settings {
+// setting finds a value in what pg_db_role_setting has of a login.
+func setting(settings []string, key string) (value string, found bool) {
+	for _, s := range settings {
 		if value, found = strings.CutPrefix(s, key+"="); found {
 			return value, true
 		}

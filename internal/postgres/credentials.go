@@ -9,10 +9,16 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 )
 
-// SetPassword gives the tenant's login its password, as a SCRAM verifier, and lets it log in.
-// Anything that is no verifier is refused: the server would log it in clear text. Only a tenant
-// that is active gets a login.
+// SetPassword gives the tenant's app role its password, as SetLogin does.
 func (db *DB) SetPassword(ctx context.Context, uid, schema, verifier string) error {
+	return db.SetLogin(ctx, uid, schema, "", verifier)
+}
+
+// SetLogin gives one of the tenant's two logins its password, as a SCRAM verifier, and lets it log in;
+// the app role if none is named. The second is made where it is missing; Provision gives it its
+// settings. Anything that is no verifier is refused: the server would log it in clear text. Only a
+// tenant that is active gets a login.
+func (db *DB) SetLogin(ctx context.Context, uid, schema, login, verifier string) error {
 	what := "cannot set the password of schema " + schema
 	if !isVerifier(verifier) {
 		return fault.NewInvalid(ReasonInvalidConnection, "%s: it is no SCRAM verifier", what)
@@ -25,8 +31,68 @@ func (db *DB) SetPassword(ctx context.Context, uid, schema, verifier string) err
 		if row.State != StateActive {
 			return fault.NewInvalid(ReasonSchemaRetained, "%s: the schema is %s", what, row.State)
 		}
-		return script(ctx, tx, "SET LOCAL ROLE "+ident(row.Keeper), "ALTER ROLE "+ident(row.App)+" LOGIN PASSWORD "+literal(verifier)+" VALID UNTIL 'infinity'", "RESET ROLE")
+		if login, err = row.login(login); err != nil {
+			return err
+		}
+		verb, err := row.make(ctx, tx, login)
+		if err != nil {
+			return err
+		}
+		return script(ctx, tx, "SET LOCAL ROLE "+ident(row.Keeper),
+			verb+" ROLE "+ident(login)+" LOGIN PASSWORD "+literal(verifier)+" VALID UNTIL 'infinity'", "RESET ROLE")
 	}), what)
+}
+
+// login returns the full name of one of the tenant's logins, and refuses every other role's.
+func (r *registered) login(name string) (string, error) {
+	switch name {
+	case "", r.App:
+		return r.App, nil
+	case r.App + secondSuffix:
+		return name, nil
+	}
+	return "", fault.NewInvalid(ReasonNotOwner, "role %q is no login of schema %q", name, r.Schema)
+}
+
+// make says by which verb a login gets its password: a second login that is not there is created.
+func (r *registered) make(ctx context.Context, tx pgx.Tx, login string) (verb string, err error) {
+	if login == r.App {
+		return "ALTER", nil
+	}
+	var exists bool
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)`, login).Scan(&exists)
+	if exists {
+		return "ALTER", err
+	}
+	return "CREATE", err
+}
+
+// Sessions counts the sessions of each of the tenant's logins.
+func (db *DB) Sessions(ctx context.Context, logins ...string) (map[string]int, error) {
+	count := map[string]int{}
+	rows, err := db.pool.Query(ctx, `SELECT usename, count(*) FROM pg_stat_activity WHERE usename = ANY ($1) GROUP BY usename`, logins)
+	if err != nil {
+		return nil, failed(err, "cannot count sessions")
+	}
+	var login string
+	var n int
+	_, err = pgx.ForEachRow(rows, []any{&login, &n}, func() error { count[login] = n; return nil })
+	return count, failed(err, "cannot count sessions")
+}
+
+// RetireLogin takes LOGIN and the password from one of the tenant's logins. Sessions that are open stay:
+// the caller has seen that there are none.
+func (db *DB) RetireLogin(ctx context.Context, uid, schema, login string) error {
+	return failed(db.inTx(ctx, func(tx pgx.Tx) error {
+		row, err := lockOwn(ctx, tx, uid, schema)
+		if err != nil {
+			return err
+		}
+		if login, err = row.login(login); err != nil {
+			return err
+		}
+		return script(ctx, tx, "SET LOCAL ROLE "+ident(row.Keeper), "ALTER ROLE "+ident(login)+" NOLOGIN PASSWORD NULL", "RESET ROLE")
+	}), "cannot retire login "+login)
 }
 
 // DisableLogins takes LOGIN from the tenant's login and ends its sessions. A schema that the
@@ -75,14 +141,24 @@ func setState(ctx context.Context, tx pgx.Tx, schema, state string) error {
 	return err
 }
 
-// disable takes LOGIN from a role that may be gone, or without LOGIN already.
+// logins of the tenant. The second is rarely there.
+func (r *registered) logins() []string { return []string{r.App, r.App + secondSuffix} }
+
+// disable takes LOGIN from roles that may be gone, or without LOGIN already.
 func disable(ctx context.Context, tx pgx.Tx, row *registered) error {
-	var canLogin bool
-	err := tx.QueryRow(ctx, `SELECT coalesce((SELECT rolcanlogin FROM pg_roles WHERE rolname = $1), false)`, row.App).Scan(&canLogin)
-	if err != nil || !canLogin {
+	rows, err := tx.Query(ctx, `SELECT rolname FROM pg_roles WHERE rolname = ANY ($1) AND rolcanlogin`, row.logins())
+	if err != nil {
 		return err
 	}
-	return script(ctx, tx, "SET LOCAL ROLE "+ident(row.Keeper), "ALTER ROLE "+ident(row.App)+" NOLOGIN", "RESET ROLE")
+	on, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(on) == 0 {
+		return err
+	}
+	s := []string{"SET LOCAL ROLE " + ident(row.Keeper)}
+	for _, login := range on {
+		s = append(s, "ALTER ROLE "+ident(login)+" NOLOGIN")
+	}
+	return script(ctx, tx, append(s, "RESET ROLE")...)
 }
 
 // sessionsEnd bounds the wait for sessions to end: they roll back what they were doing first.
@@ -91,21 +167,21 @@ const sessionsEnd = 10 * time.Second
 // ReasonSessionsRemain : sessions of the tenant's login do not end.
 const ReasonSessionsRemain = "SessionsRemain"
 
-const sessionsSQL = `SELECT count(*), current_setting('server_version_num')::int FROM pg_stat_activity WHERE usename = $1`
-
-// endSessions ends the sessions of a role that can no longer log in, and waits until they are gone.
+// endSessions ends the sessions of roles that can no longer log in, and waits until they are gone.
 // Only a role itself, a member that inherits its rights, or a superuser may end its sessions, so
 // the operator does it as the role.
 func (db *DB) endSessions(ctx context.Context, row *registered) error {
 	ctx, cancel := context.WithTimeout(ctx, sessionsEnd)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		var remain, version int
-		if err := db.pool.QueryRow(ctx, sessionsSQL, row.App).Scan(&remain, &version); err != nil || remain == 0 {
+		remain, err := db.Sessions(ctx, row.logins()...)
+		if err != nil || len(remain) == 0 {
 			return err
 		}
-		if err := db.terminate(ctx, row, version); err != nil {
-			return err
+		for login := range remain {
+			if err := db.terminate(ctx, row, login); err != nil {
+				return err
+			}
 		}
 		if err := pause(ctx, attempt); err != nil {
 			return fault.NewWaiting(ReasonSessionsRemain, waitForServer, "sessions of login %s do not end", row.App).Because(err)
@@ -113,9 +189,13 @@ func (db *DB) endSessions(ctx context.Context, row *registered) error {
 	}
 }
 
-func (db *DB) terminate(ctx context.Context, row *registered, version int) error {
+func (db *DB) terminate(ctx context.Context, row *registered, login string) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
-		return script(ctx, tx, actingAs(row.Keeper, version, row.App, nil, "SET LOCAL ROLE "+ident(row.App),
-			"SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename = "+literal(row.App))...)
+		var version int
+		if err := tx.QueryRow(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&version); err != nil {
+			return err
+		}
+		return script(ctx, tx, actingAs(row.Keeper, version, login, nil, "SET LOCAL ROLE "+ident(login),
+			"SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename = "+literal(login))...)
 	})
 }

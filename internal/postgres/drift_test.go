@@ -191,14 +191,19 @@ func TestSteadyStateWritesNothing(t *testing.T) {
 	const xid = "pg_snapshot_xmax(pg_current_snapshot())"
 	before := query(t, super, xid)
 	for name, call := range steady {
+		var used []string
 		for range 3 {
 			if changed, err := call(); changed || err != nil {
 				t.Errorf("%s = %v, %v", name, changed, err)
 			}
+			if after := query(t, super, xid); after != before {
+				used = append(used, after)
+				before = after
+			}
 		}
-		if after := query(t, super, xid); after != before {
-			t.Errorf("%s used transaction numbers %s to %s", name, before, after)
-			before = after
+		// The server writes for itself now and then; a call that writes does so each time.
+		if len(used) == 3 {
+			t.Errorf("%s used transaction numbers up to %q", name, used)
 		}
 	}
 	if _, err := db.SetVersion(t.Context(), tn.UID, "acme", "13", "digest"); err != nil {

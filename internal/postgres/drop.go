@@ -70,14 +70,15 @@ func (db *DB) drop(ctx context.Context, uid, schema string) error {
 
 // remains is what is still there of a tenant.
 type remains struct {
-	schema, owner, app bool
-	version            int
+	schema, owner, app, second bool
+	version                    int
 }
 
 func readRemains(ctx context.Context, tx pgx.Tx, row *registered) (r remains, err error) {
 	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
 		EXISTS (SELECT FROM pg_roles WHERE rolname = $2), EXISTS (SELECT FROM pg_roles WHERE rolname = $3),
-		current_setting('server_version_num')::int`, row.Schema, row.Owner, row.App).Scan(&r.schema, &r.owner, &r.app, &r.version)
+		EXISTS (SELECT FROM pg_roles WHERE rolname = $4), current_setting('server_version_num')::int`,
+		row.Schema, row.Owner, row.App, row.App+secondSuffix).Scan(&r.schema, &r.owner, &r.app, &r.second, &r.version)
 	return r, err
 }
 
@@ -99,6 +100,10 @@ func (r remains) statements(row *registered) []string {
 		}
 		as(row.Owner, do...)
 		gone = append(gone, row.Owner)
+	}
+	if r.second {
+		as(row.App+secondSuffix, "DROP OWNED BY "+ident(row.App+secondSuffix))
+		gone = append(gone, row.App+secondSuffix)
 	}
 	if r.app {
 		as(row.App, "DROP OWNED BY "+ident(row.App))

@@ -56,9 +56,16 @@ func validateAnySchema(name string) error {
 	return nil
 }
 
-// RoleNames are the roles of one tenant. Owner owns schema and objects and cannot log in; App is
-// the tenant's login.
+// RoleNames are the roles of one tenant. Owner owns schema and objects and cannot log in; App has
+// the tenant's rights and is its login, but while Second is, which has App's rights as its member.
 type RoleNames struct{ Owner, App string }
+
+// Second is the login that takes turns with App, so that a new password does not end the old one at
+// once. It is only made when the first rotation asks for it.
+func (n RoleNames) Second() string { return n.App + secondSuffix }
+
+// secondSuffix follows App's name, which leaves room for it.
+const secondSuffix = "_b"
 
 // TenantRoles returns the names of a tenant's roles. Roles belong to the whole server, so the
 // database is in the name. Different pairs give different names: a plain name holds "__" first at

@@ -28,6 +28,7 @@ func (c *catalog) observation(t Tenant) Observation {
 		OwnerRoleExists: c.Owner != nil,
 		AppRoleExists:   c.App != nil,
 		AppCanLogin:     c.App != nil && c.App.Login,
+		SecondCanLogin:  c.Second != nil && c.Second.Login,
 		Drift:           p.drift(),
 		Foreign:         p.foreign,
 		Domains:         c.Domains,

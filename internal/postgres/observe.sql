@@ -4,11 +4,13 @@
 WITH reg AS MATERIALIZED (
     SELECT * FROM tenantry.tenant WHERE schema_name = $1
 ), roles AS MATERIALIZED (
-    SELECT r.*, r.rolname = coalesce((SELECT owner_role FROM reg), $2) AS is_owner
+    SELECT r.*, r.rolname = coalesce((SELECT owner_role FROM reg), $2) AS is_owner,
+        r.rolname = coalesce((SELECT app_role FROM reg), $3) AS is_app
     FROM pg_catalog.pg_roles r
-    WHERE r.rolname IN (coalesce((SELECT owner_role FROM reg), $2), coalesce((SELECT app_role FROM reg), $3))
+    WHERE r.rolname IN (coalesce((SELECT owner_role FROM reg), $2), coalesce((SELECT app_role FROM reg), $3),
+        coalesce((SELECT app_role FROM reg), $3) || '_b')
 ), role_docs AS (
-    SELECT is_owner, jsonb_build_object('name', rolname, 'login', rolcanlogin, 'inherit', rolinherit,
+    SELECT is_owner, is_app, jsonb_build_object('name', rolname, 'login', rolcanlogin, 'inherit', rolinherit,
         'limit', rolconnlimit, 'powers', array_remove(ARRAY[
             CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolcreaterole THEN 'CREATEROLE' END,
             CASE WHEN rolcreatedb THEN 'CREATEDB' END, CASE WHEN rolreplication THEN 'REPLICATION' END,
@@ -20,6 +22,7 @@ WITH reg AS MATERIALIZED (
     SELECT m.* FROM pg_catalog.pg_auth_members m WHERE m.roleid IN (SELECT oid FROM roles)
     UNION ALL
     SELECT m.* FROM pg_catalog.pg_auth_members m WHERE m.member IN (SELECT oid FROM roles)
+        AND m.roleid NOT IN (SELECT oid FROM roles)
 )
 SELECT jsonb_build_object(
     'versionNum', current_setting('server_version_num')::int,
@@ -29,7 +32,8 @@ SELECT jsonb_build_object(
     'domains', (SELECT jsonb_agg(host ORDER BY position) FROM tenantry.domain WHERE schema_name = $1),
     'sharedName', EXISTS (SELECT FROM tenantry.shared_schema WHERE schema_name = $1),
     'owner', (SELECT doc FROM role_docs WHERE is_owner),
-    'app', (SELECT doc FROM role_docs WHERE NOT is_owner),
+    'app', (SELECT doc FROM role_docs WHERE is_app),
+    'second', (SELECT doc FROM role_docs WHERE NOT is_owner AND NOT is_app),
     'hasMigrator', EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $6),
     'schemaOwner', (SELECT pg_get_userbyid(nspowner) FROM nsp),
     'schemaACL', (
@@ -46,7 +50,12 @@ SELECT jsonb_build_object(
         SELECT to_jsonb(s.setconfig)
         FROM roles r JOIN pg_catalog.pg_db_role_setting s ON s.setrole = r.oid
             JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase AND d.datname = current_database()
-        WHERE NOT r.is_owner),
+        WHERE r.is_app),
+    'secondSettings', (
+        SELECT to_jsonb(s.setconfig)
+        FROM roles r JOIN pg_catalog.pg_db_role_setting s ON s.setrole = r.oid
+            JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase AND d.datname = current_database()
+        WHERE NOT r.is_owner AND NOT r.is_app),
     'wantPath', (SELECT string_agg(quote_ident(p), ', ' ORDER BY i) FROM unnest($4::text[]) WITH ORDINALITY u (p, i)),
     'members', (
         SELECT jsonb_agg(jsonb_build_object('role', pg_get_userbyid(m.roleid), 'member', pg_get_userbyid(m.member),

@@ -111,13 +111,20 @@ func (p *plan) roles(c *catalog, t Tenant) {
 	}
 	if c.App == nil {
 		p.asKeeper("the app role is missing", "CREATE ROLE %s NOLOGIN INHERIT CONNECTION LIMIT %d", app, limit)
-		return
+	} else {
+		p.login(*c.App, "app role", limit)
 	}
-	if c.App.Limit != limit {
-		p.asKeeper("the app role's connection limit is "+strconv.Itoa(c.App.Limit), "ALTER ROLE %s CONNECTION LIMIT %d", app, limit)
+	if c.Second != nil {
+		p.login(*c.Second, "second login", limit)
 	}
-	if !c.App.Inherit {
-		p.asKeeper("the app role is NOINHERIT", "ALTER ROLE %s INHERIT", app)
+}
+
+func (p *plan) login(r role, what string, limit int) {
+	if r.Limit != limit {
+		p.asKeeper("the "+what+"'s connection limit is "+strconv.Itoa(r.Limit), "ALTER ROLE %s CONNECTION LIMIT %d", ident(r.Name), limit)
+	}
+	if !r.Inherit {
+		p.asKeeper("the "+what+" is NOINHERIT", "ALTER ROLE %s INHERIT", ident(r.Name))
 	}
 }
 
@@ -136,6 +143,9 @@ func (p *plan) memberships(c *catalog) {
 	}
 	if len(outside) > 0 {
 		p.asKeeper(strings.Join(outside, " and ")+" lacks the group's rights", "GRANT %s TO %s%s", ident(c.Group), idents(outside), asGroup)
+	}
+	if c.Second != nil && !c.isMember(c.names.App, c.names.Second(), func(m membership) bool { return m.Inherit }) {
+		p.asKeeper("the second login lacks the app role's rights", "GRANT %s TO %s%s", ident(c.names.App), ident(c.names.Second()), asGroup)
 	}
 	p.migrator(c)
 }
@@ -175,10 +185,17 @@ func (c *catalog) isMember(role, member string, suits func(membership) bool) boo
 var ownSettings = []string{"search_path", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
 
 func (p *plan) settings(c *catalog, t Tenant) {
+	p.settingsOf(c, t, c.names.App, c.Settings)
+	if c.Second != nil {
+		p.settingsOf(c, t, c.names.Second(), c.SecondSettings)
+	}
+}
+
+func (p *plan) settingsOf(c *catalog, t Tenant, login string, settings []string) {
 	wanted := t.settings(c.WantPath)
-	on := fmt.Sprintf("ALTER ROLE %s IN DATABASE %s", ident(c.names.App), ident(c.Database))
+	on := fmt.Sprintf("ALTER ROLE %s IN DATABASE %s", ident(login), ident(c.Database))
 	for _, key := range ownSettings {
-		have, found := c.setting(key)
+		have, found := setting(settings, key)
 		switch want, isWanted := wanted[key]; {
 		case isWanted && have != want && key == "search_path":
 			p.asKeeper("the login's search_path differs", "%s SET search_path = %s", on, idents(t.searchPath()))
@@ -284,7 +301,7 @@ func (p *plan) defaultRights(c *catalog, d defaultRight) {
 
 // strangers are members and powers that the operator did not give and does not take.
 func (p *plan) strangers(c *catalog) {
-	for _, r := range []*role{c.Owner, c.App} {
+	for _, r := range []*role{c.Owner, c.App, c.Second} {
 		if r != nil && len(r.Powers) > 0 {
 			p.foreign = append(p.foreign, fmt.Sprintf("role %s has %s", r.Name, strings.Join(r.Powers, ", ")))
 		}
@@ -292,6 +309,7 @@ func (p *plan) strangers(c *catalog) {
 	for _, m := range c.Members {
 		switch {
 		case m.Member == c.keeper && !m.Inherit && !m.Set: // since 16: who made a role has ADMIN on it
+		case m.Role == c.names.App && m.Member == c.names.Second():
 		case m.Role == c.Group, c.isMigrator(m) && !c.isOtherMigrator(m), c.isOtherMigrator(m) && c.mayTake(m):
 		default:
 			p.foreign = append(p.foreign, fmt.Sprintf("role %s is a member of %s", m.Member, m.Role))

@@ -42,6 +42,8 @@ type Observation struct {
 	// Roles are the names that the tenant's roles have, or would get.
 	Roles                                                                         RoleNames
 	SchemaExists, SchemaOwnedByOwner, OwnerRoleExists, AppRoleExists, AppCanLogin bool
+	// SecondCanLogin: the login that takes turns with the app role can log in.
+	SecondCanLogin bool
 	// Domains are the tenant's hosts by the registry's word, the primary one first.
 	Domains []string
 	// Drift is what Provision would mend, for people's eyes.
