@@ -22,6 +22,7 @@ import (
 	"github.com/tenantry/tenantry/internal/claims"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/databases"
+	"github.com/tenantry/tenantry/internal/dns"
 	"github.com/tenantry/tenantry/internal/policies"
 	"github.com/tenantry/tenantry/internal/postgres"
 	"github.com/tenantry/tenantry/internal/publish"
@@ -35,6 +36,8 @@ type Options struct {
 	// DatabaseConnections is how many connections each login of the operator opens to one database
 	// at most. Default 8.
 	DatabaseConnections int
+	// DNSServers, host:port each, say whether tenants control their domains. Default: the system's.
+	DNSServers []string
 }
 
 // maxConnections keeps a slip of the finger from opening more than a server can take.
@@ -66,16 +69,19 @@ func New(c client.Client, live client.Reader, recorder events.EventRecorder, poo
 	silent := &conditions.Writer{Client: c}
 	loader := sources.NewLoader(c, live)
 	keeper := &claims.Keeper{Client: c, Live: live}
+	judge := policies.Judge{Reader: c}
 	publisher := &publish.Publisher{Client: c, Live: live}
 	return &Reconcilers{
 		Tenant: &tenant.Reconciler{
 			Client: c, Live: live, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader,
-			Claims: keeper, Policies: policies.Judge{Reader: c}, Publisher: publisher,
+			Claims: keeper, Policies: judge, Publisher: publisher,
 		},
 		TenantClass:    &tenantclass.Reconciler{Client: c, Status: status, Claims: keeper, Publisher: publisher},
 		TenantDatabase: &tenantdatabase.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
 		MigrationSet:   &migrationset.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
-		DomainClaim:    &domainclaim.Reconciler{Client: c, Live: live, Status: silent},
+		DomainClaim: &domainclaim.Reconciler{
+			Client: c, Live: live, Status: silent, Claims: keeper, Policies: judge, DNS: &dns.Resolver{},
+		},
 	}
 }
 
@@ -86,7 +92,12 @@ func Register(mgr ctrl.Manager, o Options) error {
 	}
 	live := mgr.GetAPIReader()
 	pools := databases.New(live, postgres.PoolOptions{MaxConns: int32(min(max(o.DatabaseConnections, 0), maxConnections))})
+	resolver, err := dns.New(o.DNSServers...)
+	if err != nil {
+		return err
+	}
 	r := New(mgr.GetClient(), live, mgr.GetEventRecorder("tenantry"), pools)
+	r.DomainClaim.DNS = resolver
 	for _, err := range []error{
 		r.Tenant.Register(mgr, o.TenantWorkers), r.TenantClass.Register(mgr), r.TenantDatabase.Register(mgr),
 		r.MigrationSet.Register(mgr), r.DomainClaim.Register(mgr),

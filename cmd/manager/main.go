@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -28,6 +29,7 @@ type options struct {
 	leaderElectNamespace         string
 	tenantWorkers                int
 	maxConns                     int
+	dnsServers                   string
 }
 
 func main() {
@@ -39,6 +41,7 @@ func main() {
 	flag.StringVar(&o.leaderElectNamespace, "leader-elect-namespace", "", "namespace of the lease; the pod's own if empty")
 	flag.IntVar(&o.tenantWorkers, "tenant-workers", 8, "how many Tenants are worked on at a time")
 	flag.IntVar(&o.maxConns, "database-connections", 8, "how many connections the operator opens to one database at most")
+	flag.StringVar(&o.dnsServers, "dns-servers", "", "name servers that say whether tenants control their domains, host:port with commas between; those of /etc/resolv.conf if empty")
 	zapOptions := zap.Options{}
 	zapOptions.BindFlags(flag.CommandLine)
 	flag.Parse()
@@ -69,7 +72,9 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	if err := controllers.Register(mgr, controllers.Options{TenantWorkers: o.tenantWorkers, DatabaseConnections: o.maxConns}); err != nil {
+	if err := controllers.Register(mgr, controllers.Options{
+		TenantWorkers: o.tenantWorkers, DatabaseConnections: o.maxConns, DNSServers: split(o.dnsServers),
+	}); err != nil {
 		return err
 	}
 	if err := ctrlmetrics.Registry.Register(&metrics.Collector{Reader: mgr.GetClient()}); err != nil {
@@ -82,6 +87,14 @@ func run(o options) error {
 		return err
 	}
 	return mgr.Start(ctrl.SetupSignalHandler())
+}
+
+// split parts a list at its commas; an empty one has no entries.
+func split(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
 }
 
 func metricsOptions(o options) metricsserver.Options {

@@ -92,8 +92,8 @@ func (r *Reconciler) claimOne(ctx context.Context, s *scope, domain string, befo
 
 // orProve tells a tenant how to get a host that another holds without having proved anything.
 func (r *Reconciler) orProve(ctx context.Context, s *scope, state v1alpha1.TenantDomainStatus, verdict domains.Verdict, claim *v1alpha1.DomainClaim, err error) (v1alpha1.TenantDomainStatus, error) {
-	if verdict.Standing != domains.Proof || claim == nil || claim.Name != domains.ClaimName(state.Host) ||
-		claim.Spec.Role != v1alpha1.HostTenant || conditions.IsTrue(claim, v1alpha1.ConditionVerified) || fault.ReasonOf(err) != v1alpha1.ReasonDomainTaken {
+	if verdict.Standing != domains.Proof || claim == nil || claim.Spec.Role != v1alpha1.HostTenant ||
+		conditions.IsTrue(claim, v1alpha1.ConditionVerified) || fault.ReasonOf(err) != v1alpha1.ReasonDomainTaken {
 		return state, err
 	}
 	record, recordErr := r.challenge(ctx, s.tenant, state.Host)
@@ -102,7 +102,7 @@ func (r *Reconciler) orProve(ctx context.Context, s *scope, state v1alpha1.Tenan
 	}
 	state.Record = record
 	return state, fault.NewWaiting(v1alpha1.ReasonDomainTaken, 5*time.Minute,
-		"spec.domains: %s is held by another tenant that has not proved that it controls it; whoever proves it first gets it: create the %s record %s with the value %q",
+		"spec.domains: %s is held by another tenant, by itself or with a wildcard, that has not proved that it controls it; whoever proves it first gets it: create the %s record %s with the value %q",
 		state.Host, record.Type, record.Name, record.Value)
 }
 
