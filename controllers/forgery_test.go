@@ -95,7 +95,7 @@ func TestForgedLabels(t *testing.T) {
 	}
 	stranger := routes[0].DeepCopy()
 	stranger.ObjectMeta = metav1.ObjectMeta{Namespace: b.Namespace, Name: "stranger", Labels: routes[0].Labels}
-	b.Create(t, stranger)
+	b.CreateUnguarded(t, stranger)
 	operator.Update(t, b.Servers, victim, func(tn *v1alpha1.Tenant) { tn.Spec.DeletionPolicy = v1alpha1.DeletionDelete })
 	b.remove(t, victim)
 	if left := b.routes(t); len(left) != 1 || left[0].Name != "stranger" {

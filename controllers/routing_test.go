@@ -67,7 +67,9 @@ func TestRouteStates(t *testing.T) {
 			do: func(t *testing.T, b *bench, acme *v1alpha1.Tenant) {
 				b.acceptRoutes(t, acme)
 				for _, route := range b.routes(t) {
-					operator.Update(t, b.Servers, &route, func(r *gatewayv1.HTTPRoute) { r.Spec.Hostnames = []gatewayv1.Hostname{"stolen.example"} })
+					b.UpdateUnguarded(t, &route, func(r client.Object) {
+						r.(*gatewayv1.HTTPRoute).Spec.Hostnames = []gatewayv1.Hostname{"stolen.example"}
+					})
 				}
 			},
 			want: operator.Waiting("Routed", v1alpha1.ReasonRouteNotAccepted),

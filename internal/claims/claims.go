@@ -32,6 +32,13 @@ type Keeper struct {
 	wild sync.RWMutex
 }
 
+// LabelClaim tells claims on values of shared hosts, by ClaimOnValue, from those on hosts, which do
+// not have it.
+const (
+	LabelClaim   = "tenantry.dev/claim"
+	ClaimOnValue = "value"
+)
+
 // seen bounds how long the cache may take to show a wildcard's claim.
 const seen = 10 * time.Second
 

@@ -3,6 +3,7 @@ package claims
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -81,7 +82,7 @@ func (k *Keeper) evict(ctx context.Context, claim *v1alpha1.DomainClaim) error {
 // write creates a claim, or returns the one of its name that is there. The caller holds the lock.
 func (k *Keeper) write(ctx context.Context, spec v1alpha1.DomainClaimSpec, labels map[string]string) (*v1alpha1.DomainClaim, error) {
 	spec.ClaimedAt = new(metav1.NowMicro())
-	claim := &v1alpha1.DomainClaim{ObjectMeta: metav1.ObjectMeta{Name: Name(spec), Labels: labels}, Spec: spec}
+	claim := &v1alpha1.DomainClaim{ObjectMeta: metav1.ObjectMeta{Name: Name(spec), Labels: labelled(spec, labels)}, Spec: spec}
 	err := k.Create(ctx, claim)
 	if apierrors.IsAlreadyExists(err) {
 		// The cache was behind, or another came first.
@@ -116,4 +117,15 @@ func (k *Keeper) each(ctx context.Context, reader client.Reader, visit func(*v1a
 			return nil
 		}
 	}
+}
+
+// labelled marks claims on values, which config/policy leaves out: the claim on the host itself
+// guards it, and admission asks every claim that is not left out.
+func labelled(spec v1alpha1.DomainClaimSpec, labels map[string]string) map[string]string {
+	if spec.Value == "" {
+		return labels
+	}
+	labels = maps.Clone(labels)
+	labels[LabelClaim] = ClaimOnValue
+	return labels
 }

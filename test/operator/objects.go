@@ -21,8 +21,19 @@ func (s *Servers) Get(t testing.TB, obj client.Object) {
 // Create creates objects as a user does.
 func (s *Servers) Create(t testing.TB, objs ...client.Object) {
 	t.Helper()
+	create(t, s.Admin, objs)
+}
+
+// CreateUnguarded creates objects as if config/policy were not installed.
+func (s *Servers) CreateUnguarded(t testing.TB, objs ...client.Object) {
+	t.Helper()
+	create(t, s.Unguarded, objs)
+}
+
+func create(t testing.TB, c client.Client, objs []client.Object) {
+	t.Helper()
 	for _, obj := range objs {
-		if err := s.Admin.Create(t.Context(), obj); err != nil {
+		if err := c.Create(t.Context(), obj); err != nil {
 			t.Fatalf("create %T %s: %v", obj, obj.GetName(), err)
 		}
 	}
@@ -32,10 +43,23 @@ func (s *Servers) Create(t testing.TB, objs ...client.Object) {
 // the operator writes meanwhile.
 func Update[T client.Object](t testing.TB, s *Servers, obj T, change func(T)) {
 	t.Helper()
-	s.Get(t, obj)
+	update(t, s.Admin, obj, func(o client.Object) { change(o.(T)) })
+}
+
+// UpdateUnguarded is Update as if config/policy were not installed.
+func (s *Servers) UpdateUnguarded(t testing.TB, obj client.Object, change func(client.Object)) {
+	t.Helper()
+	update(t, s.Unguarded, obj, change)
+}
+
+func update(t testing.TB, c client.Client, obj client.Object, change func(client.Object)) {
+	t.Helper()
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(obj), obj); err != nil {
+		t.Fatal(err)
+	}
 	before := obj.DeepCopyObject().(client.Object)
 	change(obj)
-	if err := s.Admin.Patch(t.Context(), obj, client.MergeFrom(before)); err != nil {
+	if err := c.Patch(t.Context(), obj, client.MergeFrom(before)); err != nil {
 		t.Fatalf("update %T %s: %v", obj, obj.GetName(), err)
 	}
 }
