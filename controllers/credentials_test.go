@@ -1,9 +1,11 @@
 package controllers_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -168,4 +170,141 @@ func TestSpentConnectionLimit(t *testing.T) {
 	b.Nudge(t, acme)
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Ready())
+}
+
+// rotate asks for another login.
+func (b *bench) rotate(t *testing.T, tenant *v1alpha1.Tenant, asked string) {
+	t.Helper()
+	operator.Update(t, b.Servers, tenant, func(tn *v1alpha1.Tenant) {
+		tn.Annotations = map[string]string{v1alpha1.AnnotationRotate: asked}
+	})
+}
+
+// A login is replaced without a moment in which neither works; the old one goes when its grace is over and
+// nobody uses it. The next rotation gives it back, with another password.
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Class.Spec.Credentials = &v1alpha1.CredentialsPolicy{GraceSeconds: 1}
+	b.settle(t)
+	acme := b.tenant(t, "acme")
+	first := keys(b.secret(t, acme))
+	session := operator.Session(t, first["uri"])
+
+	b.rotate(t, acme, "1")
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	second := keys(b.secret(t, acme))
+	if second["username"] != first["username"]+"_b" || second["password"] == first["password"] {
+		t.Fatalf("the Secret has %s after %s", second["username"], first["username"])
+	}
+	for _, login := range []map[string]string{first, second} {
+		if err := operator.LogsIn(t, login["uri"]); err != nil {
+			t.Errorf("%s: %v", login["username"], err)
+		}
+	}
+	if c := acme.Status.Credentials; c == nil || c.Login != second["username"] || c.Previous != first["username"] || c.Since == nil {
+		t.Errorf("status.credentials is %+v", c)
+	}
+	operator.Poll(t, operator.Soon, func() error { // past the grace
+		if result := b.pass(t, acme); result.RequeueAfter < time.Minute {
+			return fmt.Errorf("comes back after %s", result.RequeueAfter)
+		}
+		return nil
+	})
+	if err := operator.LogsIn(t, first["uri"]); err != nil {
+		t.Errorf("a login with a session was retired: %v", err)
+	}
+	session.End(t)
+	operator.Poll(t, operator.Soon, func() error {
+		b.pass(t, acme)
+		if operator.LogsIn(t, first["uri"]) == nil {
+			return fmt.Errorf("%s still logs in", first["username"])
+		}
+		return nil
+	})
+	if c := acme.Status.Credentials; c.Previous != "" {
+		t.Errorf("status still names %s", c.Previous)
+	}
+	tenantBefore, secretBefore := acme.ResourceVersion, b.secret(t, acme).ResourceVersion
+	b.restart(t)
+	b.pass(t, acme)
+	if acme.ResourceVersion != tenantBefore || b.secret(t, acme).ResourceVersion != secretBefore {
+		t.Error("a steady pass after a rotation writes")
+	}
+
+	b.rotate(t, acme, "2")
+	b.pass(t, acme)
+	third := keys(b.secret(t, acme))
+	if third["username"] != first["username"] || third["password"] == first["password"] {
+		t.Errorf("the third login is %s", third["username"])
+	}
+	b.pass(t, acme)
+	if again := keys(b.secret(t, acme)); again["password"] != third["password"] {
+		t.Error("one wish is met twice")
+	}
+	b.Expect(t, acme, operator.Ready())
+
+	operator.Update(t, b.Servers, acme, func(tn *v1alpha1.Tenant) { tn.Spec.DeletionPolicy = v1alpha1.DeletionDelete })
+	b.remove(t, acme)
+	if left := operator.Roles(t, b.AdminDSN, "tn_"+b.Name+"__"); len(left) > 0 {
+		t.Errorf("roles %v are left", left)
+	}
+}
+
+// A login is replaced when it is as old as the class allows.
+func TestRotationBySchedule(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Class.Spec.Credentials = &v1alpha1.CredentialsPolicy{RotateAfterDays: 30}
+	b.settle(t)
+	acme := b.tenant(t, "acme")
+	before := keys(b.secret(t, acme))
+	b.pass(t, acme)
+	if keys(b.secret(t, acme))["password"] != before["password"] {
+		t.Fatal("a young login was replaced")
+	}
+	operator.Update(t, b.Servers, b.secret(t, acme), func(s *corev1.Secret) {
+		s.Annotations[v1alpha1.AnnotationLoginSince] = time.Now().AddDate(0, 0, -31).UTC().Format(time.RFC3339)
+	})
+	b.pass(t, acme)
+	after := keys(b.secret(t, acme))
+	if after["username"] == before["username"] {
+		t.Error("an old login was not replaced")
+	}
+	b.pass(t, acme)
+	if keys(b.secret(t, acme))["username"] != after["username"] {
+		t.Error("a new login was replaced")
+	}
+}
+
+// Whatever a crash between two writes leaves, the tenant's Secret has a login that works, and the rotation
+// ends with the next passes.
+func TestRotationSurvivesCrashes(t *testing.T) {
+	t.Parallel()
+	b := newBench(t).settle(t)
+	acme := b.tenant(t, "acme")
+	b.rotate(t, acme, "1")
+	for n := 0; ; n++ {
+		_, err := servers.DyingReconcilers(t, n).Reconcile(t.Context(), acme)
+		crashed := errors.Is(err, operator.ErrCrash)
+		if err != nil && !crashed {
+			t.Fatal(err)
+		}
+		if err := operator.LogsIn(t, keys(b.secret(t, acme))["uri"]); err != nil {
+			t.Fatalf("after a crash behind write %d, the Secret's login does not work: %v", n, err)
+		}
+		if !crashed {
+			break
+		}
+		if n > 20 {
+			t.Fatal("the rotation does not end")
+		}
+	}
+	b.restart(t)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	if user := keys(b.secret(t, acme))["username"]; !strings.HasSuffix(user, "_b") {
+		t.Errorf("the Secret has %s", user)
+	}
 }

@@ -20,6 +20,18 @@ const (
 	// AnnotationAcceptIdentity on a TenantDatabase accepts that the server was replaced: its
 	// value is the new system identifier, as the condition Bootstrapped names it.
 	AnnotationAcceptIdentity = "tenantry.dev/accept-identity"
+	// AnnotationRetry on a MigrationSet tries all tenants again that failed on their way to its
+	// version; the value is free, and each new one is one more try.
+	AnnotationRetry = "tenantry.dev/retry-failed"
+	// AnnotationResume on a MigrationSet lets a rollout go on whose failure budget is spent: its
+	// value names version, digest and number of the stop, as the condition RolledOut says.
+	AnnotationResume = "tenantry.dev/resume-rollout"
+	// AnnotationRotate on a Tenant asks for a new login in its Secret, once for each new value.
+	AnnotationRotate = "tenantry.dev/rotate-credentials"
+	// AnnotationLoginSince on a tenant's Secret is when its login came into it.
+	AnnotationLoginSince = "tenantry.dev/login-since"
+	// AnnotationRotated on a tenant's Secret is the last value of AnnotationRotate that was met.
+	AnnotationRotated = "tenantry.dev/rotated"
 	// AnnotationReconcile on any kind asks for a reconcile now; the value is free.
 	AnnotationReconcile = "tenantry.dev/reconcile-at"
 )

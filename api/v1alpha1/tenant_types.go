@@ -99,6 +99,11 @@ type TenantStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	Version string `json:"version,omitempty"`
 
+	// digest is the state of the MigrationSet that the schema was brought to, or last failed to be.
+	// +optional
+	// +kubebuilder:validation:MaxLength=80
+	Digest string `json:"digest,omitempty"`
+
 	// primaryDomain is the canonical form of the first domain.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
@@ -109,12 +114,35 @@ type TenantStatus struct {
 	// +optional
 	Binding *LocalReference `json:"binding,omitempty"`
 
+	// credentials says which login is in that Secret.
+	// +optional
+	Credentials *TenantCredentials `json:"credentials,omitempty"`
+
 	// domains say of each wanted host whether this tenant holds it.
 	// +optional
 	// +listType=map
 	// +listMapKey=host
 	// +kubebuilder:validation:MaxItems=64
 	Domains []TenantDomainStatus `json:"domains,omitempty"`
+}
+
+// TenantCredentials says which of a tenant's two logins is in its Secret.
+type TenantCredentials struct {
+	// login is the role in the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Login string `json:"login,omitempty"`
+
+	// since is when it came into the Secret.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+
+	// previous is the login before it, as long as it still works: until its grace is over and its
+	// last session has ended.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Previous string `json:"previous,omitempty"`
 }
 
 // DomainState is how far a host came.

@@ -43,9 +43,33 @@ type TenantClassSpec struct {
 	// +kubebuilder:default=Retain
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
+	// credentials says how tenants' logins change. Left out, a login stays until somebody asks for
+	// another.
+	// +optional
+	Credentials *CredentialsPolicy `json:"credentials,omitempty"`
+
 	// limits bound what one tenant's login may use.
 	// +optional
 	Limits *TenantLimits `json:"limits,omitempty"`
+}
+
+// CredentialsPolicy says how tenants' logins change. A tenant has two that take turns: the new one is in
+// the Secret before the old one stops to work.
+type CredentialsPolicy struct {
+	// rotateAfterDays is the age at which a login is replaced. Left out, only the annotation
+	// tenantry.dev/rotate-credentials on a Tenant replaces it.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=3650
+	RotateAfterDays int32 `json:"rotateAfterDays,omitempty"`
+
+	// graceSeconds is how long the old login works at least, so that every program reads the new
+	// one. It works on as long as it has sessions.
+	// +optional
+	// +kubebuilder:default=3600
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2592000
+	GraceSeconds int32 `json:"graceSeconds,omitempty"`
 }
 
 // TenantLimits bound what one tenant's login may use.

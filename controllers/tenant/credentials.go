@@ -32,33 +32,49 @@ const proofAge = 10 * time.Minute
 // proof is what was seen to work, and what it depends on. Who asks for a reconcile wants to know, not
 // to be told what was seen before: asked is the annotation's value at that time.
 type proof struct {
-	secretVersion, login, version, digest, asked string
-	at                                           time.Time
+	secretVersion, user, login, version, digest, asked string
+	at                                                 time.Time
 }
 
 // credentials writes the password to the Secret first, its verifier to the server next, and logs
 // in last: a crash at any point leaves a Secret from which the rest follows.
 func (r *Reconciler) credentials(ctx context.Context, s *scope) (outcome, error) {
-	name := secretName(s.tenant)
-	s.tenant.Status.Binding = &v1alpha1.LocalReference{Name: name}
-	ok := done(fmt.Sprintf("Login %s works; its credentials are in Secret %s", s.observed.Roles.App, name))
-	version, err := r.secretVersion(ctx, s)
+	s.tenant.Status.Binding = &v1alpha1.LocalReference{Name: secretName(s.tenant)}
+	meta, err := r.secretMeta(ctx, s, secretName(s.tenant))
 	if err != nil {
 		return outcome{}, err
 	}
-	if s.secretVersion = version; r.proved(s) {
-		return ok, nil
+	if s.secretVersion = meta.ResourceVersion; !r.proved(s) {
+		secret, isNew, err := r.ensureSecret(ctx, s)
+		if err != nil {
+			return outcome{}, err
+		}
+		s.use(secret)
+		if err := r.login(ctx, s, isNew); err != nil {
+			return outcome{}, err
+		}
+		meta.ObjectMeta = secret.ObjectMeta
 	}
-	secret, isNew, err := r.ensureSecret(ctx, s)
-	if err != nil {
-		return outcome{}, err
+	return r.takeTurns(ctx, s, meta.ObjectMeta)
+}
+
+// use makes the login of a Secret the tenant's.
+func (s *scope) use(secret *corev1.Secret) {
+	s.user, s.secretVersion = userOf(s, secret), secret.ResourceVersion
+	s.login = new(s.db.Config().WithLogin(s.user, string(secret.Data["password"])))
+}
+
+// userOf returns which of the tenant's two logins a Secret has. One that has neither gets the login
+// that works.
+func userOf(s *scope, secret *corev1.Secret) string {
+	roles := s.observed.Roles
+	switch user := string(secret.Data["username"]); {
+	case user == roles.App, user == roles.Second():
+		return user
+	case s.observed.SecondCanLogin && !s.observed.AppCanLogin:
+		return roles.Second()
 	}
-	s.secretVersion = secret.ResourceVersion
-	s.login = new(s.db.Config().WithLogin(s.observed.Roles.App, string(secret.Data["password"])))
-	if err := r.login(ctx, s, isNew); err != nil {
-		return outcome{}, err
-	}
-	return ok, nil
+	return roles.App
 }
 
 // login logs in with the Secret's password. A password that is new, or that the server does not
@@ -77,13 +93,13 @@ func (r *Reconciler) login(ctx context.Context, s *scope, isNew bool) error {
 	if err != nil {
 		return err
 	}
-	if err := s.db.SetPassword(ctx, s.wanted.UID, s.wanted.Schema, verifier); err != nil {
+	if err := s.db.SetLogin(ctx, s.wanted.UID, s.wanted.Schema, s.user, verifier); err != nil {
 		return err
 	}
 	err = postgres.Login(ctx, *s.login)
 	if fault.ReasonOf(err) == v1alpha1.ReasonAuthenticationFailed {
 		return fault.NewWaiting(v1alpha1.ReasonLoginFailed, time.Minute,
-			"Login %s is refused although its password was just set; look at pg_hba.conf of the server", s.observed.Roles.App).Because(err)
+			"Login %s is refused although its password was just set; look at pg_hba.conf of the server", s.user).Because(err)
 	}
 	return err
 }
@@ -110,7 +126,7 @@ func (r *Reconciler) ensureSecret(ctx context.Context, s *scope) (*corev1.Secret
 	if isNew {
 		password = postgres.NewPassword()
 	}
-	fillSecret(secret, s, password)
+	fillSecret(secret, s, userOf(s, secret), password)
 	if maps.EqualFunc(before.Data, secret.Data, equalBytes) && maps.Equal(before.Labels, secret.Labels) {
 		return secret, false, nil
 	}
@@ -129,7 +145,8 @@ func (r *Reconciler) createSecret(ctx context.Context, s *scope) (*corev1.Secret
 		},
 		Type: secretType,
 	}
-	fillSecret(secret, s, postgres.NewPassword())
+	stamp(secret, s.tenant)
+	fillSecret(secret, s, userOf(s, secret), postgres.NewPassword())
 	if err := r.Create(ctx, secret); err != nil {
 		return nil, fmt.Errorf("write the tenant's Secret: %w", err)
 	}
@@ -137,8 +154,8 @@ func (r *Reconciler) createSecret(ctx context.Context, s *scope) (*corev1.Secret
 }
 
 // fillSecret sets the keys of the Service Binding specification, and schema beside them.
-func fillSecret(secret *corev1.Secret, s *scope, password string) {
-	config := s.db.Config().WithLogin(s.observed.Roles.App, password)
+func fillSecret(secret *corev1.Secret, s *scope, user, password string) {
+	config := s.db.Config().WithLogin(user, password)
 	if e := s.tdb.Spec.Endpoint; e != nil {
 		config = config.WithEndpoint(e.Host, uint16(e.Port)) //nolint:gosec // bounded to 65535 by the API
 	}
@@ -171,23 +188,32 @@ func fillSecret(secret *corev1.Secret, s *scope, password string) {
 	maps.Copy(secret.Labels, routing.Labels(s.tenant))
 }
 
-// secretVersion looks the Secret up without its content; "" if there is none.
-func (r *Reconciler) secretVersion(ctx context.Context, s *scope) (string, error) {
+// secretMeta looks a Secret up without its content. There may be none.
+func (r *Reconciler) secretMeta(ctx context.Context, s *scope, name string) (*metav1.PartialObjectMetadata, error) {
 	m := &metav1.PartialObjectMetadata{}
 	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	err := r.Get(ctx, client.ObjectKey{Namespace: s.tenant.Namespace, Name: secretName(s.tenant)}, m)
-	if err != nil {
-		return "", client.IgnoreNotFound(err)
-	}
-	return m.ResourceVersion, nil
+	err := r.Get(ctx, client.ObjectKey{Namespace: s.tenant.Namespace, Name: name}, m)
+	return m, client.IgnoreNotFound(err)
 }
 
 // proved says whether an earlier pass of this process logged in with just this Secret, and nothing
 // that the Secret's content depends on has changed since.
 func (r *Reconciler) proved(s *scope) bool {
 	p, ok := r.proofOf(s)
-	return ok && s.secretVersion != "" && p.secretVersion == s.secretVersion && p.login == loginKey(s) &&
-		p.asked == s.tenant.Annotations[v1alpha1.AnnotationReconcile] && time.Since(p.at) < proofAge && s.observed.AppCanLogin
+	if !ok || s.secretVersion == "" || p.secretVersion != s.secretVersion || p.login != loginKey(s) ||
+		p.asked != s.tenant.Annotations[v1alpha1.AnnotationReconcile] || time.Since(p.at) >= proofAge || !s.canLogin(p.user) {
+		return false
+	}
+	s.user = p.user
+	return true
+}
+
+// canLogin says whether one of the tenant's logins can log in, by the server's word.
+func (s *scope) canLogin(user string) bool {
+	if user == s.observed.Roles.App {
+		return s.observed.AppCanLogin
+	}
+	return user == s.observed.Roles.Second() && s.observed.SecondCanLogin
 }
 
 func (r *Reconciler) proofOf(s *scope) (proof, bool) {

@@ -47,9 +47,21 @@ type scope struct {
 	// login is the tenant's own login as the Secret says. Set by credentials, unless the proof
 	// of an earlier pass still holds.
 	login *postgres.Config
+	// user is the login in the Secret. Set by credentials.
+	user string
+	// again is when the next pass should come, if no other cause comes before; 0 for the usual time.
+	again time.Duration
 	// version at which the schema stands and digest of the set that took it there. Set by
 	// migrate.
 	version, digest string
+}
+
+// next is when to come back to a tenant that needs nothing.
+func (s *scope) next() time.Duration {
+	if s.again > 0 {
+		return min(s.again, recheck)
+	}
+	return recheck
 }
 
 // served says whether the tenant's domains were published before: its customer works, so a later

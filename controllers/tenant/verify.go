@@ -37,10 +37,10 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (outcome, error) {
 	}
 	if wrong := unusable(result); wrong != "" {
 		return outcome{}, fault.NewWaiting(v1alpha1.ReasonVerificationFailed, time.Minute,
-			"The tenant's login %s %s", s.observed.Roles.App, wrong)
+			"The tenant's login %s %s", s.user, wrong)
 	}
 	r.checked.Store(s.tenant.UID, proof{
-		secretVersion: s.secretVersion, login: loginKey(s), version: s.version, digest: s.digest,
+		secretVersion: s.secretVersion, user: s.user, login: loginKey(s), version: s.version, digest: s.digest,
 		asked: s.tenant.Annotations[v1alpha1.AnnotationReconcile], at: time.Now(),
 	})
 	return ok, nil
@@ -70,7 +70,7 @@ func (r *Reconciler) readLogin(ctx context.Context, s *scope) error {
 	if err := r.Live.Get(ctx, key, secret); err != nil {
 		return fmt.Errorf("read the tenant's Secret: %w", err)
 	}
-	s.login = new(s.db.Config().WithLogin(s.observed.Roles.App, string(secret.Data["password"])))
+	s.use(secret)
 	return nil
 }
 

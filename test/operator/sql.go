@@ -48,6 +48,25 @@ func LogsIn(t testing.TB, dsn string) error {
 	return conn.Close(t.Context())
 }
 
+// OpenSession is a session that somebody holds open.
+type OpenSession struct{ conn *pgx.Conn }
+
+// Session logs in and stays.
+func Session(t testing.TB, dsn string) *OpenSession {
+	t.Helper()
+	s := &OpenSession{open(t, dsn)}
+	t.Cleanup(func() { _ = s.conn.Close(context.WithoutCancel(t.Context())) })
+	return s
+}
+
+// End logs out.
+func (s *OpenSession) End(t testing.TB) {
+	t.Helper()
+	if err := s.conn.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Columns returns the columns of a table, in order; none if there is no table.
 func Columns(t testing.TB, dsn, schema, table string) []string {
 	t.Helper()
