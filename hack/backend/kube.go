@@ -123,20 +123,36 @@ func (k *kubeBindings) readBinding(ctx context.Context, tenant string) (Binding,
 	return newBinding(tenant, text(obj, "status", "schema"), text(obj, "status", "version"), secret.Data)
 }
 
+// maxAbove bounds how many wildcards above a host are asked for: a request must not cost a hundred
+// more, because its host has a hundred labels.
+const maxAbove = 8
+
+// readHolder finds the claim on a host, or on a wildcard over it. On a host of a class, shared or
+// public, no tenant is at home: there the header that the data plane sets decides.
 func (k *kubeBindings) readHolder(ctx context.Context, host string) (string, error) {
 	canonical, err := domains.Canonical(host)
 	if err != nil {
 		// No name that a Tenant can claim, such as the address of a Service.
 		return "", errNobody
 	}
-	claim, err := k.claims.Get(ctx, domains.ClaimName(canonical), metav1.GetOptions{})
-	if apierrors.IsNotFound(err) || err == nil && text(claim, "spec", "host") != canonical {
-		return "", errNobody
+	above := domains.Above(canonical)
+	if len(above) > maxAbove {
+		return "", fmt.Errorf("host with %d labels more than are looked up", len(above)-maxAbove)
 	}
-	if err != nil {
-		return "", fmt.Errorf("get DomainClaim: %w", err)
+	for _, asked := range append([]string{canonical}, above...) {
+		claim, err := k.claims.Get(ctx, domains.ClaimName(asked), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) || err == nil && text(claim, "spec", "host") != asked {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("get DomainClaim: %w", err)
+		}
+		if text(claim, "spec", "role") != "Tenant" {
+			return "", errNobody
+		}
+		return text(claim, "spec", "holder", "namespace") + "/" + text(claim, "spec", "holder", "name"), nil
 	}
-	return text(claim, "spec", "holder", "namespace") + "/" + text(claim, "spec", "holder", "name"), nil
+	return "", errNobody
 }
 
 func text(obj *unstructured.Unstructured, path ...string) string {

@@ -126,6 +126,10 @@ const (
 		spec: {className: standard}}`
 	acmeClaim = `{apiVersion: tenantry.dev/v1alpha1, kind: DomainClaim, metadata: {name: acme.tasklane.example},
 		spec: {host: acme.tasklane.example, holder: {namespace: tasklane, name: acme, uid: "1"}}}`
+	wildClaim = `{apiVersion: tenantry.dev/v1alpha1, kind: DomainClaim, metadata: {name: xx--wildcard.wild.tasklane.example},
+		spec: {host: "*.wild.tasklane.example", holder: {namespace: tasklane, name: wild, uid: "2"}}}`
+	sharedClaim = `{apiVersion: tenantry.dev/v1alpha1, kind: DomainClaim, metadata: {name: api.tasklane.example},
+		spec: {host: api.tasklane.example, role: Shared, holder: {kind: TenantClass, name: standard, uid: "3"}}}`
 	acmeStatus = `{apiVersion: tenantry.dev/v1alpha1, kind: Tenant, metadata: {namespace: tasklane, name: acme},
 		spec: {className: standard}, status: {schema: acme, version: "18", binding: {name: acme-db}}}`
 )
@@ -210,8 +214,16 @@ func (c *cluster) holders(t *testing.T, k *kubeBindings) {
 	for _, spelling := range []string{"acme.tasklane.example", "ACME.Tasklane.Example", "acme.tasklane.example."} {
 		expect(spelling, "tasklane/acme")
 	}
-	for _, other := range []string{"tasklane.example", "x.acme.tasklane.example", "127.0.0.1", "localhost", "", strings.Repeat("a.", 200)} {
+	c.apply(t, wildClaim)
+	c.apply(t, sharedClaim)
+	expect("a.wild.tasklane.example", "tasklane/wild")
+	expect("a.b.wild.tasklane.example", "tasklane/wild")
+	expect("api.tasklane.example", "")
+	for _, other := range []string{"wild.tasklane.example", "tasklane.example", "x.acme.tasklane.example", "127.0.0.1", "localhost", "", strings.Repeat("a.", 200)} {
 		expect(other, "")
+	}
+	if holder, err := k.Holder(t.Context(), strings.Repeat("a.", 20)+"example"); err == nil {
+		t.Errorf("holder of a host of many labels = %q, want an error", holder)
 	}
 }
 
