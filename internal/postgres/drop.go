@@ -60,7 +60,14 @@ func (db *DB) drop(ctx context.Context, uid, schema string) error {
 		if err != nil {
 			return err
 		}
-		if err := script(ctx, tx, r.statements(row)...); err != nil {
+		t, err := readTies(ctx, tx, r.roles(row))
+		if err != nil {
+			return err
+		}
+		if err := t.refusal(schema, r.roles(row)); err != nil {
+			return err
+		}
+		if err := script(ctx, tx, r.statements(row, t)...); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, `DELETE FROM tenantry.tenant WHERE schema_name = $1`, schema)
@@ -82,36 +89,42 @@ func readRemains(ctx context.Context, tx pgx.Tx, row *registered) (r remains, er
 	return r, err
 }
 
+// roles are those that are there, the owner first.
+func (r remains) roles(row *registered) []string {
+	var roles []string
+	for _, role := range []struct {
+		there bool
+		name  string
+	}{{r.owner, row.Owner}, {r.second, row.App + secondSuffix}, {r.app, row.App}} {
+		if role.there {
+			roles = append(roles, role.name)
+		}
+	}
+	return roles
+}
+
 // statements leave out what is gone already. DROP OWNED BY takes what the roles have outside the
-// schema: default privileges, large objects, rights on others' objects.
-func (r remains) statements(row *registered) []string {
+// schema: default privileges, large objects.
+func (r remains) statements(row *registered, t ties) []string {
 	s := slices.Clone(dropSettings)
 	as := func(role string, do ...string) {
 		s = append(s, actingAs(row.Keeper, r.version, role, nil, append([]string{"SET LOCAL ROLE " + ident(role)}, do...)...)...)
 	}
-	var gone []string
 	if r.schema && !r.owner { // restored without its roles: then the operator owns it, or may not
 		s = append(s, "DROP SCHEMA "+ident(row.Schema)+" CASCADE")
 	}
-	if r.owner {
-		do := []string{"DROP OWNED BY " + ident(row.Owner)}
-		if r.schema {
+	gone := r.roles(row)
+	for _, role := range gone {
+		do := []string{"DROP OWNED BY " + ident(role)}
+		if r.schema && role == row.Owner {
 			do = append([]string{"DROP SCHEMA " + ident(row.Schema) + " CASCADE"}, do...)
 		}
-		as(row.Owner, do...)
-		gone = append(gone, row.Owner)
-	}
-	if r.second {
-		as(row.App+secondSuffix, "DROP OWNED BY "+ident(row.App+secondSuffix))
-		gone = append(gone, row.App+secondSuffix)
-	}
-	if r.app {
-		as(row.App, "DROP OWNED BY "+ident(row.App))
-		gone = append(gone, row.App)
+		as(role, do...)
 	}
 	if len(gone) == 0 {
 		return s
 	}
+	s = append(s, t.statements(row.Keeper, r.version, gone)...)
 	return append(s, "SET LOCAL ROLE "+ident(row.Keeper), "DROP ROLE "+idents(gone), "RESET ROLE")
 }
 

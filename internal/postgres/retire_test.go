@@ -87,6 +87,55 @@ func TestDropLeavesUnknownSchemas(t *testing.T) {
 	}
 }
 
+// What other tenants granted to the roles does not keep them: a login may grant rights on its large
+// objects to anybody, and a role that has rights is not dropped.
+func TestDropTakesBackWhatOthersGranted(t *testing.T) {
+	db := newDB(t)
+	acme, cfg := newTenant(t, db, "acme")
+	other, _ := newTenant(t, db, "other")
+	asOwner(t, db, acme, "CREATE TABLE item (id int)")
+	asOwner(t, db, other, "CREATE TABLE secured (id int)")
+	super, sharedOwner := admin(t, db.Config().Database()), quote(postgres.SharedOwnerRole(db.Config().Database(), "shared"))
+	exec(t, super, "CREATE TABLE shared.plan ()", "ALTER TABLE shared.plan OWNER TO "+sharedOwner, "GRANT SELECT ON shared.plan TO "+quote(postgres.GroupRole(db.Config().Database())))
+	before := snapshot(t, db)
+	victim := tenant("victim")
+	must(db.Provision(t.Context(), victim))(t)
+	login := setPassword(t, db, victim)
+	second := secondLogin(t, db, victim)
+	roles := quote(observe(t, db, victim).Roles.Owner) + ", " + quote(login.User()) + ", " + quote(second.User())
+	exec(t, cfg, "SELECT lo_create(7)", "GRANT ALL ON LARGE OBJECT 7 TO "+roles)
+	asOwner(t, db, acme, "GRANT SELECT, INSERT ON item TO "+roles, "GRANT UPDATE (id) ON item TO "+roles, "GRANT USAGE ON SCHEMA acme TO "+roles)
+	asOwner(t, db, other, "CREATE POLICY p ON secured TO "+roles)
+	exec(t, super, "SET ROLE "+sharedOwner, "GRANT SELECT ON shared.plan TO "+roles)
+	if err := db.Drop(t.Context(), victim.UID, "victim"); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, cfg, "SELECT lo_unlink(7)")
+	if diff := cmp.Diff(before, snapshot(t, db)); diff != "" {
+		t.Errorf("left behind:\n%s", diff)
+	}
+	if o := observe(t, db, acme); len(o.Drift)+len(o.Foreign) > 0 {
+		t.Errorf("the grantor: %+v", o)
+	}
+}
+
+// What a role has in another database is out of the operator's reach. The refusal says where and what
+// to do, and the drop goes on then.
+func TestDropNamesOtherDatabases(t *testing.T) {
+	db := newDB(t)
+	tn, cfg := newTenant(t, db, "acme")
+	exec(t, inDatabase(t, cfg, "postgres"), "SELECT lo_create(0)")
+	err := db.Drop(t.Context(), tn.UID, "acme")
+	if fault.ReasonOf(err) != string(postgres.DependentObjects) || fault.KindOf(err) != fault.Waiting ||
+		!strings.Contains(err.Error(), "(postgres)") || !strings.Contains(err.Error(), "DROP OWNED BY "+quote(observe(t, db, tn).Roles.Owner)) {
+		t.Errorf("Drop = %v", err)
+	}
+	exec(t, admin(t, "postgres"), "DROP OWNED BY "+quote(cfg.User()))
+	if err := db.Drop(t.Context(), tn.UID, "acme"); err != nil {
+		t.Error(err)
+	}
+}
+
 // A drop that something blocks says what, keeps the data, and ends when the block is gone.
 func TestDropBlocked(t *testing.T) {
 	db := newDB(t)

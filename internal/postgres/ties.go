@@ -1,0 +1,62 @@
+package postgres
+
+import (
+	"context"
+	_ "embed" // for the query
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tenantry/tenantry/internal/fault"
+)
+
+//go:embed ties.sql
+var tiesSQL string
+
+// ties are what others tied to a tenant's roles. A login may grant rights on its large objects, and
+// a migration on its tables, to any role of the server; a role with rights anywhere is not dropped, so
+// that one tenant could keep another from being deleted.
+type ties struct {
+	Grantors []struct{ Role, Keeper string }
+	// Elsewhere are other databases of the server that have something of the roles.
+	Elsewhere []string
+}
+
+func readTies(ctx context.Context, tx pgx.Tx, roles []string) (t ties, err error) {
+	err = tx.QueryRow(ctx, tiesSQL, roles).Scan(&t)
+	return t, err
+}
+
+// refusal names the databases where the operator has no say.
+func (t ties) refusal(schema string, roles []string) error {
+	if len(t.Elsewhere) == 0 {
+		return nil
+	}
+	return fault.NewWaiting(string(DependentObjects), waitForMend,
+		"schema %q is not dropped: its roles have something in other databases of the server (%s); as a superuser there, run DROP OWNED BY %s, "+
+			"and take CONNECT on them from PUBLIC", schema, strings.Join(t.Elsewhere, ", "), idents(roles))
+}
+
+// statements take what was granted. DROP OWNED BY, as the role itself, leaves rights on what it does
+// not own; so the keeper does it with the rights of the grantors, for that long.
+func (t ties) statements(keeper string, versionNum int, roles []string) []string {
+	if len(t.Grantors) == 0 {
+		return nil
+	}
+	inherit := ""
+	if versionNum >= version16 {
+		inherit = " WITH INHERIT TRUE, SET FALSE"
+	}
+	var give, take []string
+	for _, g := range t.Grantors {
+		var as []string
+		if g.Keeper != "" {
+			as = []string{"SET LOCAL ROLE " + ident(g.Keeper)}
+		}
+		give = append(append(give, as...), "GRANT "+ident(g.Role)+" TO "+ident(keeper)+inherit, "RESET ROLE")
+		take = append(append(take, as...), "REVOKE "+ident(g.Role)+" FROM "+ident(keeper), "RESET ROLE")
+	}
+	// The keeper's own membership in the roles goes with them.
+	drop := []string{"SET LOCAL ROLE " + ident(keeper), "GRANT " + idents(roles) + " TO " + ident(keeper) + inherit, "DROP OWNED BY " + idents(roles), "RESET ROLE"}
+	return append(append(give, drop...), take...)
+}
