@@ -92,6 +92,9 @@ func aboutTenant(a *explain.Answer) (rows []row) {
 	if t.State != "" {
 		parts = append(parts, "State "+string(t.State))
 	}
+	if t.Certificate != nil {
+		parts = append(parts, "Certificate "+string(t.Certificate.State))
+	}
 	rows = append(rows, row{"Tenant", line(parts...)})
 	if t.Database == nil {
 		return rows

@@ -121,9 +121,12 @@ type Tenant struct {
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
 	// State of the host in the Tenant's status.
-	State     v1alpha1.DomainState `json:"state,omitempty"`
-	Suspended bool                 `json:"suspended,omitempty"`
-	Deleting  bool                 `json:"deleting,omitempty"`
+	State v1alpha1.DomainState `json:"state,omitempty"`
+	// Certificate of the host, as far as the class says who looks after it.
+	Certificate *v1alpha1.CertificateStatus `json:"certificate,omitempty"`
+
+	Suspended bool `json:"suspended,omitempty"`
+	Deleting  bool `json:"deleting,omitempty"`
 	// Database, Schema and Version are where the tenant's data are.
 	Database *v1alpha1.NamespacedReference `json:"database,omitempty"`
 	Schema   string                        `json:"schema,omitempty"`
@@ -155,6 +158,9 @@ type Parent struct {
 	Listeners []string `json:"listeners,omitempty"`
 	// Addresses at which the parent is reached, as its status says.
 	Addresses []string `json:"addresses,omitempty"`
+
+	// forOther says that its listeners are for single other hosts of the route.
+	forOther bool
 }
 
 // Other is somebody else's route for a host.

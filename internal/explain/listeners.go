@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/tenantry/tenantry/internal/domains"
 )
 
 // maxNamed bounds how many listeners or values are named in an answer.
@@ -28,12 +30,8 @@ type visitor struct {
 // through lists the listeners that let requests for a host through to a route, and says why none does.
 // home is the namespace of the listeners' Gateway.
 func through(listeners []gatewayv1.Listener, home string, v visitor) (names []string, why string) {
-	var asked, forHost []gatewayv1.Listener
-	for _, l := range listeners {
-		if (v.section == nil || *v.section == l.Name) && (v.port == nil || *v.port == l.Port) && speaksHTTP(l) {
-			asked = append(asked, l)
-		}
-	}
+	var forHost []gatewayv1.Listener
+	asked := v.asks(listeners)
 	for _, l := range asked {
 		if l.Hostname == nil || *l.Hostname == "" || hostMatches(string(*l.Hostname), v.host) {
 			forHost = append(forHost, l)
@@ -55,6 +53,24 @@ func through(listeners []gatewayv1.Listener, home string, v visitor) (names []st
 		return nil, fmt.Sprintf("has no listener for this host, but %s", describe(asked))
 	}
 	return nil, fmt.Sprintf("does not let routes of namespace %s attach to listener %s", v.namespace, forHost[0].Name)
+}
+
+// asks returns the listeners to which the route wants to be attached.
+func (v visitor) asks(listeners []gatewayv1.Listener) (asked []gatewayv1.Listener) {
+	for _, l := range listeners {
+		if (v.section == nil || *v.section == l.Name) && (v.port == nil || *v.port == l.Port) && speaksHTTP(l) {
+			asked = append(asked, l)
+		}
+	}
+	return asked
+}
+
+// forOthers says whether each of them is for another single host.
+func forOthers(listeners []gatewayv1.Listener, v visitor) bool {
+	asked := v.asks(listeners)
+	return len(asked) > 0 && !slices.ContainsFunc(asked, func(l gatewayv1.Listener) bool {
+		return l.Hostname == nil || domains.IsWildcard(string(*l.Hostname)) || hostMatches(string(*l.Hostname), v.host)
+	})
 }
 
 func speaksHTTP(l gatewayv1.Listener) bool {

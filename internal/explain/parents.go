@@ -49,6 +49,7 @@ func (in *inquiry) parent(ctx context.Context, route *gatewayv1.HTTPRoute, ref g
 	names, why := through(listeners, p.Namespace, v)
 	if why != "" {
 		why = p.Kind + " " + p.Namespace + "/" + p.Name + " " + why
+		p.forOther = forOthers(listeners, v)
 		p.Accepted, p.Message = false, strings.TrimPrefix(p.Message+"; "+why, "; ")
 	} else if p.Accepted {
 		p.Listeners = names

@@ -78,6 +78,7 @@ func (in *inquiry) describeRoutes(ctx context.Context, own func(metav1.Object) b
 			}
 			said.Parents = append(said.Parents, p)
 		}
+		said.Parents = ofHost(said.Parents)
 		in.answer.Routes = append(in.answer.Routes, said)
 	}
 	for i := range in.routes.ingresses.Items {
@@ -89,6 +90,16 @@ func (in *inquiry) describeRoutes(ctx context.Context, own func(metav1.Object) b
 		}
 	}
 	return nil
+}
+
+// ofHost leaves out the parents for other hosts of a route: hosts with certificates of their own have
+// listeners of their own, and a route for several of them names all of these.
+func ofHost(parents []Parent) []Parent {
+	other := func(p Parent) bool { return p.forOther }
+	if !slices.ContainsFunc(parents, func(p Parent) bool { return !other(p) }) {
+		return parents
+	}
+	return slices.DeleteFunc(parents, other)
 }
 
 // shadows tells of somebody else's routes that may answer in the place of own ones: as the operator finds

@@ -103,7 +103,7 @@ func (in *inquiry) describeTenant(ctx context.Context) error {
 		said.Ready, said.Reason, said.Message = string(ready.Status), ready.Reason, ready.Message
 	}
 	if d := in.domain(); d != nil {
-		said.State, in.answer.Record = d.State, d.Record
+		said.State, said.Certificate, in.answer.Record = d.State, d.Certificate, d.Record
 	} else {
 		said.State = state
 	}
