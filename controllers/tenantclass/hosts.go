@@ -31,7 +31,7 @@ func (r *Reconciler) hosts(ctx context.Context, class *v1alpha1.TenantClass) (ve
 			return nil, err
 		}
 		if class.Spec.Routing.Gateway != nil {
-			gateway = append(gateway, routing.ClassHTTPRoute(class, h))
+			gateway = append(gateway, routing.ClassHTTPRoutes(class, h)...)
 		} else {
 			ingress = append(ingress, routing.ClassIngress(class, h))
 		}

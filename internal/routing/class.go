@@ -46,22 +46,28 @@ func classMeta(class *v1alpha1.TenantClass, h ClassHost) metav1.ObjectMeta {
 	}
 }
 
-// ClassHTTPRoute is the route of a class's own host. On a shared host, the routes of tenants match
-// more exactly and come before it.
-func ClassHTTPRoute(class *v1alpha1.TenantClass, h ClassHost) gatewayv1.HTTPRoute {
-	routing := class.Spec.Routing
+// ClassHTTPRoutes are the routes of a class's own host: the one that serves it, and the one that
+// redirects plain HTTP. On a shared host, the routes of tenants match more exactly and come before it.
+func ClassHTTPRoutes(class *v1alpha1.TenantClass, h ClassHost) []gatewayv1.HTTPRoute {
+	routing, hosts := class.Spec.Routing, []string{h.Host}
 	rule := matching(toService(h.Backend, h.Backend.Namespace, withoutTenant(routing)), pathMatch("/", v1alpha1.PathPrefix))
-	return gatewayv1.HTTPRoute{
-		ObjectMeta: classMeta(class, h),
-		Spec:       httpRouteSpec(routing, []string{h.Host}, []gatewayv1.HTTPRouteRule{rule}),
+	routes := []gatewayv1.HTTPRoute{{
+		ObjectMeta: classMeta(class, h), Spec: httpRouteSpec(hosts, gateways(routing), []gatewayv1.HTTPRouteRule{rule}),
+	}}
+	if on := plainListeners(routing); len(on) > 0 {
+		plain := gatewayv1.HTTPRoute{ObjectMeta: classMeta(class, h), Spec: httpRouteSpec(hosts, on, toHTTPS(""))}
+		plain.Name += httpSuffix
+		routes = append(routes, plain)
 	}
+	return routes
 }
 
-// ClassIngress is ClassHTTPRoute for the Ingress API, which can take no headers off.
+// ClassIngress is ClassHTTPRoutes for the Ingress API, which can take no headers off.
 func ClassIngress(class *v1alpha1.TenantClass, h ClassHost) networkingv1.Ingress {
 	ing := networkingv1.Ingress{ObjectMeta: classMeta(class, h)}
 	ing.Annotations = maps.Clone(class.Spec.Routing.Ingress.Annotations)
 	ing.Spec.IngressClassName = new(class.Spec.Routing.Ingress.ClassName)
+	ing.Spec.TLS = sharedTLS(class.Spec.Routing, []string{h.Host})
 	ing.Spec.Rules = []networkingv1.IngressRule{
 		ingressRule(h.Host, []networkingv1.HTTPIngressPath{ingressPath("/", v1alpha1.PathPrefix, h.Backend)}),
 	}

@@ -10,26 +10,32 @@ import (
 )
 
 // HTTPRoutes returns the routes of a tenant for Gateway API: those that serve the primary host and
-// wildcards, those that redirect the other hosts, and one for each shared host. A route without
-// hostnames would catch every request, so there is none without hosts.
+// wildcards, those that redirect the other hosts, both once more for hosts with listeners of their
+// own, one for each shared host, and those that redirect plain HTTP. A route without hostnames would
+// catch every request, so there is none without hosts.
 func HTTPRoutes(w Wish) []gatewayv1.HTTPRoute {
-	var routes []gatewayv1.HTTPRoute
 	served, aliases := w.split()
-	for i, hosts := range shards(served) {
-		routes = append(routes, w.httpRoute(shardName(w.Tenant.Name, i), hosts, w.servedRules()))
-	}
-	for i, hosts := range shards(aliases) {
-		rule := matching(redirect(w.Primary()), pathMatch("/", v1alpha1.PathPrefix))
-		routes = append(routes, w.httpRoute(shardName(w.Tenant.Name+aliasSuffix, i), hosts, []gatewayv1.HTTPRouteRule{rule}))
-	}
+	toPrimary := []gatewayv1.HTTPRouteRule{matching(redirect(w.Primary()), pathMatch("/", v1alpha1.PathPrefix))}
+	onClass := func([]string) []gatewayv1.ParentReference { return gateways(w.Routing) }
+	routes := w.routes("", w.without(served), onClass, w.servedRules())
+	routes = append(routes, w.routes(aliasSuffix, w.without(aliases), onClass, toPrimary)...)
+	routes = append(routes, w.routes(customSuffix, w.with(served), w.ownListeners, w.servedRules())...)
+	routes = append(routes, w.routes(customSuffix+aliasSuffix, w.with(aliases), w.ownListeners, toPrimary)...)
 	for i, v := range w.sharedValues() {
 		rules := []gatewayv1.HTTPRouteRule{w.sharedRule(v)}
-		routes = append(routes, w.httpRoute(shardName(w.Tenant.Name+sharedSuffix, i), []string{v.On.Host}, rules))
+		routes = append(routes, w.httpRoute(shardName(w.Tenant.Name+sharedSuffix, i), []string{v.On.Host}, gateways(w.Routing), rules))
+	}
+	return append(routes, w.plainRoutes(served, aliases)...)
+}
+
+// routes are the routes with a suffix to their name, each for as many hosts as one takes.
+func (w Wish) routes(suffix string, hosts []string, on func([]string) []gatewayv1.ParentReference, rules []gatewayv1.HTTPRouteRule) []gatewayv1.HTTPRoute {
+	var routes []gatewayv1.HTTPRoute
+	for shard := range slices.Chunk(hosts, maxHostnames) {
+		routes = append(routes, w.httpRoute(shardName(w.Tenant.Name+suffix, len(routes)), shard, on(shard), rules))
 	}
 	return routes
 }
-
-func shards(hosts []string) [][]string { return slices.Collect(slices.Chunk(hosts, maxHostnames)) }
 
 func (w Wish) sharedValues() []SharedValue {
 	if w.Held {
@@ -38,21 +44,25 @@ func (w Wish) sharedValues() []SharedValue {
 	return w.Shared
 }
 
-func (w Wish) httpRoute(name string, hosts []string, rules []gatewayv1.HTTPRouteRule) gatewayv1.HTTPRoute {
-	r := gatewayv1.HTTPRoute{ObjectMeta: w.objectMeta(name)}
-	r.Spec = httpRouteSpec(w.Routing, hosts, rules)
-	return r
+func (w Wish) httpRoute(name string, hosts []string, on []gatewayv1.ParentReference, rules []gatewayv1.HTTPRouteRule) gatewayv1.HTTPRoute {
+	return gatewayv1.HTTPRoute{ObjectMeta: w.objectMeta(name), Spec: httpRouteSpec(hosts, on, rules)}
 }
 
-func httpRouteSpec(routing *v1alpha1.Routing, hosts []string, rules []gatewayv1.HTTPRouteRule) (spec gatewayv1.HTTPRouteSpec) {
+func httpRouteSpec(hosts []string, on []gatewayv1.ParentReference, rules []gatewayv1.HTTPRouteRule) (spec gatewayv1.HTTPRouteSpec) {
 	for _, h := range hosts {
 		spec.Hostnames = append(spec.Hostnames, gatewayv1.Hostname(h))
 	}
-	for _, p := range routing.Gateway.ParentRefs {
-		spec.ParentRefs = append(spec.ParentRefs, parentRef(p))
-	}
-	spec.Rules = rules
+	spec.ParentRefs, spec.Rules = on, rules
 	return spec
+}
+
+// gateways are where the hosts of a class are served, unless they have listeners of their own.
+func gateways(routing *v1alpha1.Routing) []gatewayv1.ParentReference {
+	var refs []gatewayv1.ParentReference
+	for _, p := range routing.Gateway.ParentRefs {
+		refs = append(refs, parentRef(p))
+	}
+	return refs
 }
 
 func parentRef(p v1alpha1.GatewayReference) gatewayv1.ParentReference {

@@ -17,11 +17,12 @@ func Ingresses(w Wish) []networkingv1.Ingress {
 	}
 	var list []networkingv1.Ingress
 	if len(rules) > 0 {
-		list = append(list, w.ingress(w.Tenant.Name, rules))
+		list = append(list, w.ingress(w.Tenant.Name, rules, w.ingressTLS()))
 	}
 	for i, v := range w.sharedValues() {
 		rule := ingressRule(v.On.Host, []networkingv1.HTTPIngressPath{ingressPath(v.Value, v1alpha1.PathPrefix, w.Backend())})
-		list = append(list, w.ingress(shardName(w.Tenant.Name+sharedSuffix, i), []networkingv1.IngressRule{rule}))
+		name, tls := shardName(w.Tenant.Name+sharedSuffix, i), sharedTLS(w.Routing, []string{v.On.Host})
+		list = append(list, w.ingress(name, []networkingv1.IngressRule{rule}, tls))
 	}
 	return list
 }
@@ -38,11 +39,11 @@ func (w Wish) ingressPaths() []networkingv1.HTTPIngressPath {
 	return append(paths, ingressPath("/", v1alpha1.PathPrefix, w.Backend()))
 }
 
-func (w Wish) ingress(name string, rules []networkingv1.IngressRule) networkingv1.Ingress {
+func (w Wish) ingress(name string, rules []networkingv1.IngressRule, tls []networkingv1.IngressTLS) networkingv1.Ingress {
 	ing := networkingv1.Ingress{ObjectMeta: w.objectMeta(name)}
 	ing.Annotations = maps.Clone(w.Routing.Ingress.Annotations)
 	ing.Spec.IngressClassName = new(w.Routing.Ingress.ClassName)
-	ing.Spec.Rules = rules
+	ing.Spec.Rules, ing.Spec.TLS = rules, tls
 	return ing
 }
 

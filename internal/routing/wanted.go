@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/domains"
@@ -38,6 +39,11 @@ type Wish struct {
 	Hosts []string
 	// Shared are the values that the tenant holds on shared hosts.
 	Shared []SharedValue
+	// Listeners are where hosts are served that have a listener of their own (Gateway API). All other
+	// hosts are on the class's Gateways.
+	Listeners map[string]gatewayv1.ParentReference
+	// Secrets hold the certificates of hosts that have one of their own (Ingress).
+	Secrets map[string]string
 	// Held sends hosts to the class's holding backend, which must be there: the tenant is not
 	// served.
 	Held bool
@@ -148,6 +154,8 @@ func (w Wish) objectMeta(name string) metav1.ObjectMeta {
 const (
 	aliasSuffix  = ".alias"
 	sharedSuffix = ".shared"
+	customSuffix = ".custom"
+	httpSuffix   = ".http"
 )
 
 // shardName names the parts of what does not fit into one object.
