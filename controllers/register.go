@@ -25,6 +25,7 @@ import (
 	"github.com/tenantry/tenantry/internal/dns"
 	"github.com/tenantry/tenantry/internal/policies"
 	"github.com/tenantry/tenantry/internal/postgres"
+	"github.com/tenantry/tenantry/internal/probing"
 	"github.com/tenantry/tenantry/internal/publish"
 	"github.com/tenantry/tenantry/internal/sources"
 )
@@ -73,7 +74,7 @@ func New(c client.Client, live client.Reader, recorder events.EventRecorder, poo
 	publisher := &publish.Publisher{Client: c, Live: live}
 	return &Reconcilers{
 		Tenant: &tenant.Reconciler{
-			Client: c, Live: live, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader,
+			Client: c, Live: live, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader, Prober: probing.New(),
 			Claims: keeper, Policies: judge, Publisher: publisher,
 		},
 		TenantClass:    &tenantclass.Reconciler{Client: c, Status: status, Claims: keeper, Publisher: publisher},

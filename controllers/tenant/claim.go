@@ -86,7 +86,7 @@ func (r *Reconciler) claimOne(ctx context.Context, s *scope, domain string, befo
 		return state, unverified(state, verdict)
 	}
 	s.hosts = append(s.hosts, host)
-	state.State = s.stateBefore(host)
+	state.State, state.Message = s.stateBefore(host)
 	return state, nil
 }
 
@@ -123,13 +123,17 @@ func (r *Reconciler) challenge(ctx context.Context, t *v1alpha1.Tenant, host str
 
 // stateBefore keeps a host at what it was until route has looked at it again: a database that is away
 // takes no route down.
-func (s *scope) stateBefore(host string) v1alpha1.DomainState {
+func (s *scope) stateBefore(host string) (state v1alpha1.DomainState, message string) {
 	for _, d := range s.base.Status.Domains {
-		if d.Host == host && (d.State == v1alpha1.DomainServing || d.State == v1alpha1.DomainUnreachable || d.State == v1alpha1.DomainHolding) {
-			return d.State
+		switch {
+		case d.Host != host:
+		case d.State == v1alpha1.DomainServing || d.State == v1alpha1.DomainHolding:
+			return d.State, ""
+		case d.State == v1alpha1.DomainUnreachable:
+			return d.State, d.Message
 		}
 	}
-	return v1alpha1.DomainClaimed
+	return v1alpha1.DomainClaimed, ""
 }
 
 // claimShared takes the tenant's value on each shared host of its class. A host that is not the

@@ -1,4 +1,4 @@
-// Package tenant reconciles Tenants: claim, place, provision, credentials, migrate, verify, route,
+// Package tenant reconciles Tenants: claim, place, provision, credentials, migrate, verify, route, reach,
 // one step for each condition (see steps), and the same in reverse when a Tenant goes. Every step
 // observes before it acts and trusts no condition that an earlier pass wrote. A pass over an
 // unchanged Tenant writes nothing.
@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,6 +23,7 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/migrations"
 	"github.com/tenantry/tenantry/internal/policies"
+	"github.com/tenantry/tenantry/internal/probing"
 	"github.com/tenantry/tenantry/internal/publish"
 	"github.com/tenantry/tenantry/internal/sources"
 )
@@ -57,6 +59,7 @@ type Reconciler struct {
 	Claims    *claims.Keeper
 	Policies  policies.Judge
 	Publisher *publish.Publisher
+	Prober    *probing.Prober
 
 	// checked remembers what was proved of a tenant's login, so that a steady tenant costs no
 	// log-in. It is a cache: after a restart everything is proved again.
@@ -81,6 +84,9 @@ type recordKey struct {
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	t := &v1alpha1.Tenant{}
 	if err := r.Get(ctx, req.NamespacedName, t); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.Prober.Forget(req.NamespacedName) // Somebody may have taken its finalizer off.
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !t.DeletionTimestamp.IsZero() {

@@ -37,6 +37,7 @@ var deletion = []func(*Reconciler, context.Context, *scope) error{
 const deletionLimit = 5 * time.Minute
 
 func (r *Reconciler) reconcileDelete(ctx context.Context, t *v1alpha1.Tenant) (ctrl.Result, error) {
+	r.Prober.Forget(client.ObjectKeyFromObject(t))
 	base := t.DeepCopy()
 	s := &scope{tenant: t, base: base, started: time.Now()}
 	ctx, cancel := context.WithTimeout(ctx, deletionLimit)

@@ -47,12 +47,16 @@ func (r *Reconciler) Register(mgr ctrl.Manager, workers int) error {
 		Watches(&v1alpha1.DomainClaim{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(claimChanged)).
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesMetadata(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.ofService), builder.WithPredicates(cameOrWent)).
+		WatchesRawSource(source.Func(r.onVerdict)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: conditions.RateLimiter()}).
 		Build(r)
 	if err != nil {
 		return err
 	}
-	return mgr.Add(&gatewayWatch{manager: mgr, controller: c, others: r.ofHTTPRoute})
+	if err := mgr.Add(r.Prober); err != nil {
+		return err
+	}
+	return mgr.Add(&gatewayWatch{manager: mgr, controller: c, others: r.ofHTTPRoute, gateways: r.ofGateway})
 }
 
 // gatewayWatch adds the watch on HTTPRoutes as soon as the cluster knows the kind: an operator may
@@ -62,6 +66,8 @@ type gatewayWatch struct {
 	controller controller.Controller
 	// others finds the Tenants to which somebody else's route matters.
 	others handler.TypedMapFunc[*gatewayv1.HTTPRoute, reconcile.Request]
+	// gateways finds the Tenants whose routes attach to a Gateway.
+	gateways handler.TypedMapFunc[*gatewayv1.Gateway, reconcile.Request]
 }
 
 // Start polls until the watch is there.
@@ -99,6 +105,10 @@ func (w *gatewayWatch) add() error {
 		predicate.TypedResourceVersionChangedPredicate[*gatewayv1.HTTPRoute]{})); err != nil {
 		return err
 	}
-	return w.controller.Watch(source.Kind(w.manager.GetCache(), &gatewayv1.HTTPRoute{},
-		handler.TypedEnqueueRequestsFromMapFunc(w.others), predicate.TypedGenerationChangedPredicate[*gatewayv1.HTTPRoute]{}))
+	if err := w.controller.Watch(source.Kind(w.manager.GetCache(), &gatewayv1.HTTPRoute{},
+		handler.TypedEnqueueRequestsFromMapFunc(w.others), predicate.TypedGenerationChangedPredicate[*gatewayv1.HTTPRoute]{})); err != nil {
+		return err
+	}
+	return w.controller.Watch(source.Kind(w.manager.GetCache(), &gatewayv1.Gateway{},
+		handler.TypedEnqueueRequestsFromMapFunc(w.gateways), entranceChanged))
 }

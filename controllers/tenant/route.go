@@ -73,6 +73,7 @@ func (r *Reconciler) suspend(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{}, err
 	}
 	mark(s, accepted, s.awayState())
+	r.leaveUnasked(s)
 	return outcome{}, fault.NewWaiting(v1alpha1.ReasonSuspended, recheck,
 		"spec.suspended is set: the tenant's hosts do not reach its backend; schema, data and logins stay as they are")
 }
@@ -218,7 +219,7 @@ func mark(s *scope, accepted error, state v1alpha1.DomainState) {
 		if !slices.Contains(s.hosts, d.Host) {
 			continue
 		}
-		if d.State = state; accepted != nil {
+		if d.State, d.Message = state, ""; accepted != nil {
 			d.State = v1alpha1.DomainClaimed
 			d.Message = clip(fault.Of(accepted, "").Message)
 		}

@@ -22,6 +22,7 @@ var steps = []step{
 	{v1alpha1.ConditionMigrated, (*Reconciler).migrate, whenServed, unlimited},
 	{v1alpha1.ConditionVerified, (*Reconciler).verify, never, time.Minute},
 	{v1alpha1.ConditionRouted, (*Reconciler).route, never, time.Minute},
+	{v1alpha1.ConditionReachable, (*Reconciler).reach, always, time.Minute},
 }
 
 // step is one entry of the table.
@@ -59,6 +60,9 @@ func done(message string) outcome { return outcome{v1alpha1.ReasonSucceeded, mes
 func whenClaimed(s *scope) bool { return s.claimed }
 
 func never(*scope) bool { return false }
+
+// always : a host that does not answer changes nothing in what is made for the tenant.
+func always(*scope) bool { return true }
 
 // whenServed : a failed upgrade leaves the customer at work on the old version.
 func whenServed(s *scope) bool { return s.served() }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -206,6 +207,23 @@ func (r *Reconciler) ofHTTPRoute(ctx context.Context, route *gatewayv1.HTTPRoute
 		}
 	}
 	return requests
+}
+
+// entranceChanged lets through what tells where the data plane listens, and whether it is there at all.
+// The counts of routes in a Gateway's status are nothing to tenants.
+var entranceChanged = predicate.TypedFuncs[*gatewayv1.Gateway]{UpdateFunc: func(e event.TypedUpdateEvent[*gatewayv1.Gateway]) bool {
+	return e.ObjectOld.Generation != e.ObjectNew.Generation ||
+		!equality.Semantic.DeepEqual(e.ObjectOld.Status.Addresses, e.ObjectNew.Status.Addresses)
+}}
+
+// ofGateway finds the tenants of the classes that name a Gateway.
+func (r *Reconciler) ofGateway(ctx context.Context, gateway *gatewayv1.Gateway) []reconcile.Request {
+	return r.ofClasses(ctx, everyone, func(c *v1alpha1.TenantClass) bool {
+		return c.Spec.Routing != nil && c.Spec.Routing.Gateway != nil &&
+			slices.ContainsFunc(c.Spec.Routing.Gateway.ParentRefs, func(p v1alpha1.GatewayReference) bool {
+				return p.Namespace == gateway.Namespace && p.Name == gateway.Name
+			})
+	})
 }
 
 // ofIngress is ofHTTPRoute for Ingresses.
