@@ -27,6 +27,7 @@ import (
 	"github.com/tenantry/tenantry/internal/postgres"
 	"github.com/tenantry/tenantry/internal/probing"
 	"github.com/tenantry/tenantry/internal/publish"
+	"github.com/tenantry/tenantry/internal/rollout"
 	"github.com/tenantry/tenantry/internal/sources"
 )
 
@@ -72,14 +73,15 @@ func New(c client.Client, live client.Reader, recorder events.EventRecorder, poo
 	keeper := &claims.Keeper{Client: c, Live: live}
 	judge := policies.Judge{Reader: c}
 	publisher := &publish.Publisher{Client: c, Live: live}
+	permits := rollout.NewPermits()
 	return &Reconcilers{
 		Tenant: &tenant.Reconciler{
 			Client: c, Live: live, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader, Prober: probing.New(),
-			Claims: keeper, Policies: judge, Publisher: publisher,
+			Claims: keeper, Policies: judge, Publisher: publisher, Permits: permits,
 		},
 		TenantClass:    &tenantclass.Reconciler{Client: c, Status: status, Claims: keeper, Publisher: publisher},
 		TenantDatabase: &tenantdatabase.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
-		MigrationSet:   &migrationset.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
+		MigrationSet:   &migrationset.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader, Permits: permits},
 		DomainClaim: &domainclaim.Reconciler{
 			Client: c, Live: live, Status: silent, Claims: keeper, Policies: judge, DNS: &dns.Resolver{},
 		},

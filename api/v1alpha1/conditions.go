@@ -44,6 +44,12 @@ const (
 	ConditionSharedMigrated = "SharedMigrated"
 )
 
+// Condition types of a MigrationSet.
+const (
+	// ConditionRolledOut says that the set's version reached its tenants.
+	ConditionRolledOut = "RolledOut"
+)
+
 // Reasons of conditions that are as they should be.
 const (
 	// ReasonReady : everything is as the spec wants it.
@@ -165,6 +171,24 @@ const (
 	ReasonLedgerUnusable = "LedgerUnusable"
 	// ReasonSharedNotMigrated : the shared schema is not at its version yet.
 	ReasonSharedNotMigrated = "SharedNotMigrated"
+)
+
+// Reasons of a rollout.
+const (
+	// ReasonTenantsFailed : the rollout is completed; some tenants failed, within the budget.
+	ReasonTenantsFailed = "TenantsFailed"
+	// ReasonSoaking : a ring is done, and the next one waits for its soak time.
+	ReasonSoaking = "Soaking"
+	// ReasonTenantsNotReady : a ring waits for tenants that are not Ready.
+	ReasonTenantsNotReady = "TenantsNotReady"
+	// ReasonRolloutPaused : spec.rollout.paused is set.
+	ReasonRolloutPaused = "RolloutPaused"
+	// ReasonFailureBudgetSpent : more tenants failed than spec.rollout.failureBudget allows.
+	ReasonFailureBudgetSpent = "FailureBudgetSpent"
+	// ReasonInvalidRollout : a selector of spec.rollout cannot be used.
+	ReasonInvalidRollout = "InvalidRollout"
+	// ReasonRolloutPending : a new tenant cannot have the version yet, nor the one before it.
+	ReasonRolloutPending = "RolloutPending"
 )
 
 // Reasons of Verified.

@@ -49,6 +49,10 @@ type MigrationSetSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=86400
 	StatementTimeoutSeconds int32 `json:"statementTimeoutSeconds,omitempty"`
+
+	// rollout says how a new version reaches the tenants. Left out, it goes to all of them at once.
+	// +optional
+	Rollout *Rollout `json:"rollout,omitempty"`
 }
 
 // MigrationSource is where migration files are.
@@ -102,6 +106,11 @@ type MigrationSetStatus struct {
 	// +kubebuilder:validation:MaxLength=80
 	Digest string `json:"digest,omitempty"`
 
+	// previous is the last version before it whose rollout was completed. New tenants start
+	// there as long as their ring is not open.
+	// +optional
+	Previous *MigrationSetVersion `json:"previous,omitempty"`
+
 	// format is the convention by which the files were read.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
@@ -112,20 +121,48 @@ type MigrationSetStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Migrations int32 `json:"migrations"`
 
-	// tenants is how many tenants are migrated by this set.
+	// tenants is how many tenants are migrated by this set. Those that are being deleted do not
+	// count.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Tenants int32 `json:"tenants"`
 
-	// updatedTenants is how many of them stand at the wanted version.
+	// updatedTenants is how many of them stand at the version.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	UpdatedTenants int32 `json:"updatedTenants"`
 
-	// failedTenants is how many of them failed on their way to the wanted version.
+	// failedTenants is how many of them failed on their way to the version.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	FailedTenants int32 `json:"failedTenants"`
+
+	// pendingTenants is how many of them are not there yet.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	PendingTenants int32 `json:"pendingTenants"`
+
+	// pinnedTenants is how many of them stay where spec.migrations of the Tenant pins them.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	PinnedTenants int32 `json:"pinnedTenants"`
+
+	// progress is for people: updated tenants of those that are not pinned, like 412/1000.
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	Progress string `json:"progress,omitempty"`
+
+	// rollout is how the version reaches the tenants.
+	// +optional
+	Rollout *RolloutStatus `json:"rollout,omitempty"`
+
+	// failures are tenants that failed, ring by ring; the first 20.
+	// +optional
+	// +listType=map
+	// +listMapKey=namespace
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=20
+	Failures []FailedTenant `json:"failures,omitempty"`
 }
 
 // MigrationSet is versioned SQL of a product team and the way it reaches tenants.
@@ -135,11 +172,14 @@ type MigrationSetStatus struct {
 // +kubebuilder:resource:shortName=ms,categories=tenantry
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.version`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
-// +kubebuilder:printcolumn:name="Tenants",type=integer,JSONPath=`.status.tenants`
-// +kubebuilder:printcolumn:name="Updated",type=integer,JSONPath=`.status.updatedTenants`
+// +kubebuilder:printcolumn:name="Updated",type=string,JSONPath=`.status.progress`
 // +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.failedTenants`
+// +kubebuilder:printcolumn:name="Ring",type=string,JSONPath=`.status.rollout.position`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Previous",type=string,priority=1,JSONPath=`.status.previous.version`
+// +kubebuilder:printcolumn:name="Pinned",type=integer,priority=1,JSONPath=`.status.pinnedTenants`
+// +kubebuilder:printcolumn:name="Estimate",type=string,priority=1,JSONPath=`.status.rollout.estimatedCompletion`
 // +kubebuilder:printcolumn:name="Format",type=string,priority=1,JSONPath=`.status.format`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 type MigrationSet struct {

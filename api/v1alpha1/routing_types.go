@@ -40,7 +40,7 @@ type Routing struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:MaxItems=7
 	Headers []TenantRequestHeader `json:"headers,omitempty"`
 
 	// holding is the Service that answers on the hosts of tenants that are not served: not ready

@@ -1,6 +1,7 @@
 // Package migrationset reconciles MigrationSets: it reads the files, refuses what cannot be run or
-// would change history, publishes the version that tenants go to, and counts how far they are. It
-// runs no migration: tenants and databases do, once the set is Ready.
+// would change history, publishes the version that tenants go to, and decides ring by ring, by what
+// the tenants' statuses say, which of them may go there (package rollout). It runs no migration and
+// asks no database how far a tenant is: tenants and databases do the work, once the set is Ready.
 package migrationset
 
 import (
@@ -16,6 +17,7 @@ import (
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/databases"
 	"github.com/tenantry/tenantry/internal/migrations"
+	"github.com/tenantry/tenantry/internal/rollout"
 	"github.com/tenantry/tenantry/internal/sources"
 )
 
@@ -33,6 +35,8 @@ type Reconciler struct {
 	Status  *conditions.Writer
 	Pools   *databases.Pools
 	Sources *sources.Loader
+	// Permits hear of every count of failures.
+	Permits *rollout.Permits
 }
 
 // Reconcile reads one MigrationSet and reports on it.
@@ -41,6 +45,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Get(ctx, req.NamespacedName, ms); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.Sources.Forget(req.NamespacedName)
+			r.Permits.Forget(req.String())
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -52,11 +57,31 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err == nil {
 		publish(ms, set)
 	}
-	if countErr := r.count(ctx, ms); countErr != nil {
-		return ctrl.Result{}, countErr
+	tenants, listErr := r.fleet(ctx, ms)
+	if listErr != nil {
+		return ctrl.Result{}, listErr
+	}
+	decision, decideErr := r.decide(ms, tenants, time.Now())
+	if err == nil {
+		err = decideErr
 	}
 	result, err := conditions.Conclude(ms, err, summary(ms, set))
+	if decideErr == nil {
+		report(ms, decision)
+		result.RequeueAfter = sooner(result.RequeueAfter, decision.Next, time.Now())
+	}
 	return r.Status.Finish(ctx, base, ms, result, err, recheck)
+}
+
+// sooner is the delay to a moment, if that comes before the delay.
+func sooner(delay time.Duration, moment, now time.Time) time.Duration {
+	if moment.IsZero() {
+		return delay
+	}
+	if wait := max(moment.Sub(now), 0) + 100*time.Millisecond; delay == 0 || wait < delay {
+		return wait
+	}
+	return delay
 }
 
 // vet loads the set and holds it against what tenants already have. A digest that was published

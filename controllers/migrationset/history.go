@@ -99,38 +99,3 @@ func (r *Reconciler) classesOf(ctx context.Context, ms *v1alpha1.MigrationSet) (
 	}
 	return named, nil
 }
-
-// count says how many tenants run on the set, and how many of them stand where it wants them.
-func (r *Reconciler) count(ctx context.Context, ms *v1alpha1.MigrationSet) error {
-	named, err := r.classesOf(ctx, ms)
-	if err != nil {
-		return err
-	}
-	classes := map[string]bool{}
-	for _, class := range named {
-		classes[class.Name] = true
-	}
-	var list v1alpha1.TenantList
-	if err := r.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		return fmt.Errorf("list Tenants: %w", err)
-	}
-	ms.Status.Tenants, ms.Status.UpdatedTenants, ms.Status.FailedTenants = 0, 0, 0
-	for i := range list.Items {
-		if t := &list.Items[i]; classes[t.Spec.ClassName] {
-			countOne(ms, t)
-		}
-	}
-	return nil
-}
-
-func countOne(ms *v1alpha1.MigrationSet, t *v1alpha1.Tenant) {
-	ms.Status.Tenants++
-	migrated := conditions.Get(t, v1alpha1.ConditionMigrated)
-	switch {
-	case migrated == nil:
-	case migrated.Status == "True" && (t.Status.Version == ms.Status.Version || migrated.Reason == v1alpha1.ReasonPinned):
-		ms.Status.UpdatedTenants++
-	case migrated.Status == "False" && migrated.Reason != v1alpha1.ReasonProgressing:
-		ms.Status.FailedTenants++
-	}
-}

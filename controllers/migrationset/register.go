@@ -2,6 +2,7 @@ package migrationset
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,7 +21,7 @@ import (
 	"github.com/tenantry/tenantry/internal/conditions"
 )
 
-// countDelay gathers the tenants that move within it into one count.
+// countDelay gathers the tenants that move within it into one decision, and one write.
 const countDelay = 2 * time.Second
 
 // Register adds the controller to a manager.
@@ -45,15 +46,17 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// progress is what count goes by.
+// progress is what a decision goes by in a Tenant.
 func progress(o client.Object) string {
 	t, ok := o.(*v1alpha1.Tenant)
 	if !ok {
 		return ""
 	}
-	text := t.Status.Version
-	if c := conditions.Get(t, v1alpha1.ConditionMigrated); c != nil {
-		text += "/" + string(c.Status) + "/" + c.Reason
+	text := fmt.Sprint(t.Spec.ClassName, t.Spec.Migrations != nil, t.DeletionTimestamp.IsZero(), t.Labels, t.Status.Version, t.Status.Digest)
+	for _, c := range t.Status.Conditions {
+		if c.Type != v1alpha1.ConditionReconciling && c.Type != v1alpha1.ConditionStalled {
+			text += "/" + string(c.Status) + c.Reason
+		}
 	}
 	return text
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/tenantry/tenantry/internal/policies"
 	"github.com/tenantry/tenantry/internal/probing"
 	"github.com/tenantry/tenantry/internal/publish"
+	"github.com/tenantry/tenantry/internal/rollout"
 	"github.com/tenantry/tenantry/internal/sources"
 )
 
@@ -68,6 +69,8 @@ type Reconciler struct {
 	// them.
 	recorded sync.Map // recordKey -> true
 	attempts attempts
+	// Permits say whose turn it is in a rollout.
+	Permits *rollout.Permits
 	// left remembers which Tenants' databases were left: a later pass of a deletion that still waits
 	// for claims has no more to do there, and need not reach a server that may be gone by now.
 	left sync.Map // types.UID -> true
@@ -82,6 +85,8 @@ type recordKey struct {
 
 // Reconcile brings one Tenant to what its spec says and reports how far it came.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	// Whoever was called to migrate and had no need to leaves the turn to the next.
+	defer func() { r.Permits.Passed(req.String(), time.Now()) }()
 	t := &v1alpha1.Tenant{}
 	if err := r.Get(ctx, req.NamespacedName, t); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -103,7 +108,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
 	result, err := conclude(t, stepErrs, s)
-	return r.Status.Finish(ctx, s.base, t, result, err, recheck)
+	return r.Status.Finish(ctx, s.base, t, result, err, s.next())
 }
 
 // conclude sums the steps up: the first failure is the verdict, the most impatient one says when

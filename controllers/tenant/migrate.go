@@ -15,11 +15,12 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/migrations"
 	"github.com/tenantry/tenantry/internal/postgres"
+	"github.com/tenantry/tenantry/internal/rollout"
 )
 
-// migrate takes the schema to the version that the MigrationSet, or the tenant's pin, wants. The
-// registry's word decides whether there is anything to do, so that a tenant that is up to date
-// costs no look at its ledger; the ledger decides what to run.
+// migrate takes the schema to the version that the MigrationSet's rollout allows, or the tenant's pin
+// wants. The registry's word decides whether there is anything to do, so that a tenant that is up to
+// date costs no look at its ledger; the ledger decides what to run.
 func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 	s.version, s.digest = s.observed.Version, s.observed.Digest
 	s.tenant.Status.Version = s.version
@@ -30,42 +31,63 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 	if err != nil {
 		// A set in trouble stalls itself and new tenants; who runs on an older version of it works.
 		if f := fault.Of(err, ""); s.version != "" && f.Reason != "" && !pinnedElsewhere(s) {
+			s.tenant.Status.Digest = s.digest
 			return done(fmt.Sprintf("At version %s; nothing newer can be run: %s", s.version, f.Message)), nil
 		}
 		return outcome{}, err
 	}
-	target, err := targetVersion(s.tenant, ms, set)
+	g, err := aim(s, ms, set)
 	if err != nil {
 		return outcome{}, err
 	}
-	if s.version != string(target) || s.digest != set.Digest {
-		if err := r.migrateNow(ctx, s, ms, set, target); err != nil {
+	if g.run {
+		begun, err := r.migrateNow(ctx, s, ms, set, g)
+		if err != nil {
 			return outcome{}, err
 		}
+		if !begun {
+			return stay(s, ms)
+		}
 	}
-	if target != set.Latest() {
-		return outcome{v1alpha1.ReasonPinned, fmt.Sprintf("At version %s as pinned; MigrationSet %s has %s", target, ms.Name, set.Latest())}, nil
+	s.tenant.Status.Digest = either(g.digest, s.tenant.Status.Digest)
+	if g.pinned && g.target != set.Latest() {
+		return outcome{v1alpha1.ReasonPinned, fmt.Sprintf("At version %s as pinned; MigrationSet %s has %s", g.target, ms.Name, set.Latest())}, nil
 	}
-	return done(fmt.Sprintf("At version %s of MigrationSet %s", target, ms.Name)), nil
+	return at(s, ms), nil
 }
 
-func (r *Reconciler) migrateNow(ctx context.Context, s *scope, ms *v1alpha1.MigrationSet, set *migrations.Set, target migrations.Version) error {
+func at(s *scope, ms *v1alpha1.MigrationSet) outcome {
+	return done(fmt.Sprintf("At version %s of MigrationSet %s", s.version, ms.Name))
+}
+
+// migrateNow says whether the tenant could begin: if not, it waits for its turn.
+func (r *Reconciler) migrateNow(ctx context.Context, s *scope, ms *v1alpha1.MigrationSet, set *migrations.Set, g goal) (begun bool, err error) {
 	if err := sharedFirst(s.tdb); err != nil {
-		return err
+		return false, err
 	}
-	work := fmt.Sprint(s.wanted.MigrationSet, set.Digest, target, s.tenant.Generation, s.tenant.Annotations[v1alpha1.AnnotationReconcile])
+	work := fmt.Sprint(s.wanted.MigrationSet, set.Digest, g.target, s.tenant.Generation, s.tenant.Annotations[v1alpha1.AnnotationReconcile],
+		ms.Annotations[v1alpha1.AnnotationRetry], ms.Spec.LockTimeoutMilliseconds, ms.Spec.StatementTimeoutSeconds)
 	if err := r.attempts.last(s.tenant.UID, work, time.Now()); err != nil {
-		return err
+		s.tenant.Status.Digest = g.digest
+		return false, err
 	}
-	err := r.migrateOnce(ctx, s, ms, set, target)
+	ask := permission(s, ms, g)
+	if !r.Permits.Start(ask) {
+		return false, nil
+	}
+	err = r.migrateOnce(ctx, s, ms, set, g)
 	r.attempts.note(s.tenant.UID, work, err, time.Now())
-	return err
+	r.Permits.End(ask, err == nil, g.counts && rollout.Refused(fault.ReasonOf(err)), time.Now())
+	return true, err
 }
 
-func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.MigrationSet, set *migrations.Set, target migrations.Version) error {
-	if err := r.progress(ctx, s, fmt.Sprintf("Migrating schema %s to version %s", s.wanted.Schema, target)); err != nil {
+func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.MigrationSet, set *migrations.Set, g goal) error {
+	again := failedBefore(s, g.digest)
+	s.tenant.Status.Digest = g.digest
+	if err := r.progress(ctx, s, again, fmt.Sprintf("Migrating schema %s to version %s", s.wanted.Schema, g.target)); err != nil {
 		return err
 	}
+	target := g.target
 	migrator, err := r.Pools.Migrator(ctx, s.tdb, s.wanted.MigrationSet)
 	if err != nil {
 		return err
@@ -154,7 +176,8 @@ func (r *Reconciler) migrationSet(ctx context.Context, s *scope) (*v1alpha1.Migr
 		return nil, nil, fault.NewInvalid(v1alpha1.ReasonNamespaceNotAllowed,
 			"MigrationSet %s/%s does not allow namespace %q (spec.allowedNamespaces)", ms.Namespace, ms.Name, s.tenant.Namespace)
 	}
-	if !conditions.Current(ms, v1alpha1.ConditionReady) {
+	// A verdict on an older spec will do: what it was about is in the digest, the rest is read here.
+	if !conditions.IsTrue(ms, v1alpha1.ConditionReady) {
 		return nil, nil, notReady(ms)
 	}
 	set, err := r.Sources.Load(ctx, ms)
@@ -186,34 +209,34 @@ func sharedFirst(tdb *v1alpha1.TenantDatabase) error {
 		"The shared schema of TenantDatabase %s/%s is not at its version yet%s", tdb.Namespace, tdb.Name, because(tdb))
 }
 
-// targetVersion is the tenant's pin as the set writes it, or the set's newest version.
-func targetVersion(t *v1alpha1.Tenant, ms *v1alpha1.MigrationSet, set *migrations.Set) (migrations.Version, error) {
-	pin := t.Spec.Migrations
-	if pin == nil || pin.TargetVersion == "" {
-		return set.Latest(), nil
-	}
+// pinnedVersion is the tenant's pin as the set writes it.
+func pinnedVersion(t *v1alpha1.Tenant, ms *v1alpha1.MigrationSet, set *migrations.Set) (migrations.Version, error) {
+	pin := t.Spec.Migrations.TargetVersion
 	// People write a version as the file name has it: 0007 and 1_2 are 7 and 1.2.
-	wanted := migrations.Version(strings.ReplaceAll(pin.TargetVersion, "_", "."))
+	wanted := migrations.Version(strings.ReplaceAll(pin, "_", "."))
 	for i := range set.Migrations {
 		if m := &set.Migrations[i]; !m.Repeatable && m.Version.Compare(wanted) == 0 {
 			return m.Version, nil
 		}
 	}
 	return "", fault.NewInvalid(v1alpha1.ReasonUnknownVersion,
-		"spec.migrations.targetVersion: MigrationSet %q has no version %s; its newest is %s", ms.Name, pin.TargetVersion, set.Latest())
+		"spec.migrations.targetVersion: MigrationSet %q has no version %s; its newest is %s", ms.Name, pin, set.Latest())
+}
+
+func pinned(t *v1alpha1.Tenant) bool {
+	return t.Spec.Migrations != nil && t.Spec.Migrations.TargetVersion != ""
 }
 
 // pinnedElsewhere : who asked for just one version is told when it cannot be had.
 func pinnedElsewhere(s *scope) bool {
-	pin := s.tenant.Spec.Migrations
-	return pin != nil && pin.TargetVersion != "" &&
-		migrations.Version(strings.ReplaceAll(pin.TargetVersion, "_", ".")).Compare(migrations.Version(s.version)) != 0
+	return pinned(s.tenant) &&
+		migrations.Version(strings.ReplaceAll(s.tenant.Spec.Migrations.TargetVersion, "_", ".")).Compare(migrations.Version(s.version)) != 0
 }
 
-// progress tells watchers before work that may take long. A new tenant's first pass is short
-// enough to be silent.
-func (r *Reconciler) progress(ctx context.Context, s *scope, message string) error {
-	if s.observed.Version == "" && time.Since(s.started) < 2*time.Second {
+// progress tells watchers before work that may take long. A new tenant's first pass is short enough to
+// be silent; who failed before says so until there is news.
+func (r *Reconciler) progress(ctx context.Context, s *scope, again bool, message string) error {
+	if again || s.observed.Version == "" && time.Since(s.started) < 2*time.Second {
 		return nil
 	}
 	conditions.Progress(s.tenant, message)

@@ -71,8 +71,8 @@ var deleted = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	return e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
 }}
 
-// verdictChanged lets through what tenants go by in a TenantDatabase or a MigrationSet: its spec,
-// its conditions, its version. A count in its status is nothing to them.
+// verdictChanged lets through what tenants go by in a TenantDatabase: its spec, its conditions, its
+// version. A count in its status is nothing to them.
 var verdictChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || verdict(e.ObjectOld) != verdict(e.ObjectNew)
 }}
@@ -85,9 +85,6 @@ func verdict(o client.Object) string {
 				fmt.Fprintf(&text, "%s=%s/%s;", c.Type, c.Status, c.Reason)
 			}
 		}
-	}
-	if ms, ok := o.(*v1alpha1.MigrationSet); ok {
-		fmt.Fprint(&text, ms.Status.Digest, ms.Status.ObservedGeneration)
 	}
 	if tdb, ok := o.(*v1alpha1.TenantDatabase); ok {
 		text.WriteString(tdb.Status.SharedVersion + tdb.Status.Endpoint)
@@ -134,13 +131,6 @@ func (r *Reconciler) ofDatabase(ctx context.Context, o client.Object) []reconcil
 		}
 		return false
 	})...)
-}
-
-func (r *Reconciler) ofMigrationSet(ctx context.Context, o client.Object) []reconcile.Request {
-	return r.ofClasses(ctx, everyone, func(c *v1alpha1.TenantClass) bool {
-		ref := c.Spec.MigrationSetRef
-		return ref != nil && ref.Namespace == o.GetNamespace() && ref.Name == o.GetName()
-	})
 }
 
 // ofService finds the tenants of the classes whose backend it is. Without a namespace in the class,

@@ -112,10 +112,20 @@ func newsOf(obj Object, c metav1.Condition, before []metav1.Condition) string {
 	switch {
 	case c.Reason == v1alpha1.ReasonProgressing, c.Reason == v1alpha1.ReasonDeleting:
 		return ""
+	case c.Type == v1alpha1.ConditionRolledOut && c.Reason != v1alpha1.ReasonFailureBudgetSpent:
+		return rolloutNews(c, before)
 	case c.Status == metav1.ConditionFalse && (wasReady || IsTrue(obj, v1alpha1.ConditionStalled)):
 		return corev1.EventTypeWarning
 	case c.Status == metav1.ConditionTrue && (c.Type == v1alpha1.ConditionReady || wasStalled):
 		return corev1.EventTypeNormal
 	}
 	return ""
+}
+
+// rolloutNews : the way of a version is news, but that a new set has no tenants is none.
+func rolloutNews(c metav1.Condition, before []metav1.Condition) string {
+	if meta.FindStatusCondition(before, c.Type) == nil {
+		return ""
+	}
+	return corev1.EventTypeNormal
 }

@@ -165,9 +165,16 @@ binding: {name: acme-binding}`,
 			wantRow:  []string{"shown", "False", "DatabaseFull", "3", "0", "18.4", "5", "<age>", "why"},
 		},
 		"migrationsets": {
-			status:   `{version: "7", format: Plain, tenants: 3, updatedTenants: 2, failedTenants: 1}`,
-			wantHead: []string{"NAME", "VERSION", "READY", "REASON", "TENANTS", "UPDATED", "FAILED", "AGE", "FORMAT", "MESSAGE"},
-			wantRow:  []string{"shown", "7", "False", "DatabaseFull", "3", "2", "1", "<age>", "Plain", "why"},
+			status: `
+version: "7"
+format: Plain
+failedTenants: 1
+pinnedTenants: 4
+progress: 2/3
+previous: {version: "6"}
+rollout: {position: uat, estimatedCompletion: "2026-03-01T10:00:00Z"}`,
+			wantHead: []string{"NAME", "VERSION", "READY", "UPDATED", "FAILED", "RING", "AGE", "REASON", "PREVIOUS", "PINNED", "ESTIMATE", "FORMAT", "MESSAGE"},
+			wantRow:  []string{"shown", "7", "False", "2/3", "1", "uat", "<age>", "DatabaseFull", "6", "4", "2026-03-01T10:00:00Z", "Plain", "why"},
 		},
 		"domainclaims": {
 			status:   `{verification: {method: TXT}, serving: {state: Serving, schema: s, version: "7", database: {namespace: default, name: main}}}`,

@@ -74,6 +74,14 @@ spec:
   allowedNamespaces: {from: Same}
   lockTimeoutMilliseconds: 500
   statementTimeoutSeconds: 60
+  rollout:
+    rings:
+    - {name: canary, selector: {matchLabels: {ring: canary}}, soakSeconds: 600}
+    - {name: uat, selector: {matchExpressions: [{key: stage, operator: In, values: [uat]}]}}
+    maxInFlight: 4
+    failureBudget: 5%
+    progressDeadlineSeconds: 300
+    paused: true
 `,
 	"DomainClaim": `
 apiVersion: tenantry.dev/v1alpha1

@@ -31,7 +31,10 @@ func TestPin(t *testing.T) {
 	write(t, w, operator.Migrations(4))
 	pinned.Message = []string{"has 4"}
 	w.AwaitWant(t, operator.Soon, tenant, operator.Ready(), pinned)
-	w.Await(t, operator.Soon, w.Set, counts(w.Set, 1, 1, 0))
+	w.Await(t, operator.Soon, w.Set, counts(w.Set, 1, 0, 0))
+	if got, want := w.Set.Status.PinnedTenants, int32(1); got != want {
+		t.Errorf("%d tenants are pinned, want %d", got, want)
+	}
 	pin(t, w, tenant, "")
 	w.AwaitWant(t, operator.Soon, tenant, operator.Ready(), operator.Want{Condition: "Migrated", Status: "True", Reason: v1alpha1.ReasonSucceeded})
 	if got, want := len(operator.Columns(t, w.AdminDSN, tenant.Status.Schema, "note")), 5; got != want {
