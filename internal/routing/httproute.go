@@ -2,7 +2,6 @@ package routing
 
 import (
 	"slices"
-	"strings"
 
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -141,33 +140,6 @@ func toService(backend v1alpha1.ServiceBackend, namespace string, headers gatewa
 			},
 			Weight: new(int32(1)),
 		}}},
-	}
-}
-
-// withTenant sets the tenant's headers, never adds to them: one that the client sent must not survive.
-func (w Wish) withTenant() gatewayv1.HTTPRouteFilter {
-	set := []gatewayv1.HTTPHeader{{Name: gatewayv1.HTTPHeaderName(w.Routing.TenantHeader), Value: TenantHeader(w.Tenant)}}
-	known := strings.NewReplacer("{namespace}", w.Tenant.Namespace, "{name}", w.Tenant.Name,
-		"{uid}", string(w.Tenant.UID), "{schema}", w.Schema)
-	for _, h := range w.Routing.Headers {
-		set = append(set, gatewayv1.HTTPHeader{Name: gatewayv1.HTTPHeaderName(h.Name), Value: known.Replace(h.Value)})
-	}
-	return gatewayv1.HTTPRouteFilter{
-		Type:                  gatewayv1.HTTPRouteFilterRequestHeaderModifier,
-		RequestHeaderModifier: &gatewayv1.HTTPHeaderFilter{Set: set},
-	}
-}
-
-// withoutTenant takes the tenant's headers off where there is no tenant: a client's own must not speak
-// for one.
-func withoutTenant(routing *v1alpha1.Routing) gatewayv1.HTTPRouteFilter {
-	remove := []string{routing.TenantHeader}
-	for _, h := range routing.Headers {
-		remove = append(remove, h.Name)
-	}
-	return gatewayv1.HTTPRouteFilter{
-		Type:                  gatewayv1.HTTPRouteFilterRequestHeaderModifier,
-		RequestHeaderModifier: &gatewayv1.HTTPHeaderFilter{Remove: remove},
 	}
 }
 

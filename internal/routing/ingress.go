@@ -20,7 +20,7 @@ func Ingresses(w Wish) []networkingv1.Ingress {
 		list = append(list, w.ingress(w.Tenant.Name, rules, w.ingressTLS()))
 	}
 	for i, v := range w.sharedValues() {
-		rule := ingressRule(v.On.Host, []networkingv1.HTTPIngressPath{ingressPath(v.Value, v1alpha1.PathPrefix, w.Backend())})
+		rule := ingressRule(v.On.Host, ingressPath(v.Value, v1alpha1.PathPrefix, w.Backend()))
 		name, tls := shardName(w.Tenant.Name+sharedSuffix, i), sharedTLS(w.Routing, []string{v.On.Host})
 		list = append(list, w.ingress(name, []networkingv1.IngressRule{rule}, tls))
 	}
@@ -34,9 +34,9 @@ func (w Wish) ingressPaths() []networkingv1.HTTPIngressPath {
 		if p.Backend != nil && !w.Held {
 			backend = *p.Backend
 		}
-		paths = append(paths, ingressPath(p.Path, p.Match, backend))
+		paths = append(paths, ingressPath(p.Path, p.Match, backend)...)
 	}
-	return append(paths, ingressPath("/", v1alpha1.PathPrefix, w.Backend()))
+	return append(paths, ingressPath("/", v1alpha1.PathPrefix, w.Backend())...)
 }
 
 func (w Wish) ingress(name string, rules []networkingv1.IngressRule, tls []networkingv1.IngressTLS) networkingv1.Ingress {
@@ -54,17 +54,19 @@ func ingressRule(host string, paths []networkingv1.HTTPIngressPath) networkingv1
 	}
 }
 
-func ingressPath(path string, how v1alpha1.PathMatch, backend v1alpha1.ServiceBackend) networkingv1.HTTPIngressPath {
-	kind := networkingv1.PathTypePrefix
+// ingressPath is one path, or two: some controllers (Traefik by default) compare prefixes by characters
+// and would let /acme answer for /acme2. With a slash behind it, a prefix is whole segments for all.
+func ingressPath(path string, how v1alpha1.PathMatch, backend v1alpha1.ServiceBackend) []networkingv1.HTTPIngressPath {
+	to := networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
+		Name: backend.Name,
+		Port: networkingv1.ServiceBackendPort{Number: backend.Port},
+	}}
+	exact := networkingv1.HTTPIngressPath{Path: path, PathType: new(networkingv1.PathTypeExact), Backend: to}
 	if how == v1alpha1.PathExact {
-		kind = networkingv1.PathTypeExact
+		return []networkingv1.HTTPIngressPath{exact}
 	}
-	return networkingv1.HTTPIngressPath{
-		Path:     path,
-		PathType: &kind,
-		Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
-			Name: backend.Name,
-			Port: networkingv1.ServiceBackendPort{Number: backend.Port},
-		}},
+	if path == "/" {
+		return []networkingv1.HTTPIngressPath{{Path: path, PathType: new(networkingv1.PathTypePrefix), Backend: to}}
 	}
+	return []networkingv1.HTTPIngressPath{exact, {Path: path + "/", PathType: new(networkingv1.PathTypePrefix), Backend: to}}
 }
