@@ -103,8 +103,7 @@ func (r remains) roles(row *registered) []string {
 	return roles
 }
 
-// statements leave out what is gone already. DROP OWNED BY takes what the roles have outside the
-// schema: default privileges, large objects.
+// statements leave out what is gone already.
 func (r remains) statements(row *registered, t ties) []string {
 	s := slices.Clone(dropSettings)
 	as := func(role string, do ...string) {
@@ -114,17 +113,13 @@ func (r remains) statements(row *registered, t ties) []string {
 		s = append(s, "DROP SCHEMA "+ident(row.Schema)+" CASCADE")
 	}
 	gone := r.roles(row)
-	for _, role := range gone {
-		do := []string{"DROP OWNED BY " + ident(role)}
-		if r.schema && role == row.Owner {
-			do = append([]string{"DROP SCHEMA " + ident(row.Schema) + " CASCADE"}, do...)
-		}
-		as(role, do...)
-	}
 	if len(gone) == 0 {
 		return s
 	}
-	s = append(s, t.statements(row.Keeper, r.version, gone)...)
+	if r.schema && r.owner {
+		as(row.Owner, "DROP SCHEMA "+ident(row.Schema)+" CASCADE")
+	}
+	s = append(s, t.dropOwned(row.Keeper, r.version, gone)...)
 	return append(s, "SET LOCAL ROLE "+ident(row.Keeper), "DROP ROLE "+idents(gone), "RESET ROLE")
 }
 

@@ -93,7 +93,7 @@ func TestDropTakesBackWhatOthersGranted(t *testing.T) {
 	db := newDB(t)
 	acme, cfg := newTenant(t, db, "acme")
 	other, _ := newTenant(t, db, "other")
-	asOwner(t, db, acme, "CREATE TABLE item (id int)")
+	asOwner(t, db, acme, "CREATE TABLE item (id int)", "CREATE SEQUENCE number", "CREATE TYPE mood AS ENUM ('ok')", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'")
 	asOwner(t, db, other, "CREATE TABLE secured (id int)")
 	super, sharedOwner := admin(t, db.Config().Database()), quote(postgres.SharedOwnerRole(db.Config().Database(), "shared"))
 	exec(t, super, "CREATE TABLE shared.plan ()", "ALTER TABLE shared.plan OWNER TO "+sharedOwner, "GRANT SELECT ON shared.plan TO "+quote(postgres.GroupRole(db.Config().Database())))
@@ -104,7 +104,8 @@ func TestDropTakesBackWhatOthersGranted(t *testing.T) {
 	second := secondLogin(t, db, victim)
 	roles := quote(observe(t, db, victim).Roles.Owner) + ", " + quote(login.User()) + ", " + quote(second.User())
 	exec(t, cfg, "SELECT lo_create(7)", "GRANT ALL ON LARGE OBJECT 7 TO "+roles)
-	asOwner(t, db, acme, "GRANT SELECT, INSERT ON item TO "+roles, "GRANT UPDATE (id) ON item TO "+roles, "GRANT USAGE ON SCHEMA acme TO "+roles)
+	asOwner(t, db, acme, "GRANT SELECT, INSERT ON item TO "+roles, "GRANT UPDATE (id) ON item TO "+roles, "GRANT USAGE ON SCHEMA acme TO "+roles,
+		"GRANT USAGE ON SEQUENCE number TO "+roles, "GRANT USAGE ON TYPE mood TO "+roles, "GRANT EXECUTE ON FUNCTION f() TO "+roles)
 	asOwner(t, db, other, "CREATE POLICY p ON secured TO "+roles)
 	exec(t, super, "SET ROLE "+sharedOwner, "GRANT SELECT ON shared.plan TO "+roles)
 	if err := db.Drop(t.Context(), victim.UID, "victim"); err != nil {

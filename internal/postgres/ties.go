@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	_ "embed" // for the query
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -37,12 +38,10 @@ func (t ties) refusal(schema string, roles []string) error {
 			"and take CONNECT on them from PUBLIC", schema, strings.Join(t.Elsewhere, ", "), idents(roles))
 }
 
-// statements take what was granted. DROP OWNED BY, as the role itself, leaves rights on what it does
-// not own; so the keeper does it with the rights of the grantors, for that long.
-func (t ties) statements(keeper string, versionNum int, roles []string) []string {
-	if len(t.Grantors) == 0 {
-		return nil
-	}
+// dropOwned takes what the roles have outside the schema: default privileges, large objects, rights on
+// others' objects. The keeper does it with the rights of the roles and of the grantors, for that long:
+// a role itself cannot drop its rights on what it does not own, and on some objects fails at it.
+func (t ties) dropOwned(keeper string, versionNum int, roles []string) []string {
 	inherit := ""
 	if versionNum >= version16 {
 		inherit = " WITH INHERIT TRUE, SET FALSE"
@@ -50,13 +49,16 @@ func (t ties) statements(keeper string, versionNum int, roles []string) []string
 	var give, take []string
 	for _, g := range t.Grantors {
 		var as []string
-		if g.Keeper != "" {
+		if g.Keeper != "" { // else it is the operator's own
 			as = []string{"SET LOCAL ROLE " + ident(g.Keeper)}
 		}
 		give = append(append(give, as...), "GRANT "+ident(g.Role)+" TO "+ident(keeper)+inherit, "RESET ROLE")
 		take = append(append(take, as...), "REVOKE "+ident(g.Role)+" FROM "+ident(keeper), "RESET ROLE")
 	}
+	drop := []string{"SET LOCAL ROLE " + ident(keeper), "GRANT " + idents(roles) + " TO " + ident(keeper) + inherit}
+	for _, role := range roles { // one by one: several at once stumble over their default privileges
+		drop = append(drop, "DROP OWNED BY "+ident(role))
+	}
 	// The keeper's own membership in the roles goes with them.
-	drop := []string{"SET LOCAL ROLE " + ident(keeper), "GRANT " + idents(roles) + " TO " + ident(keeper) + inherit, "DROP OWNED BY " + idents(roles), "RESET ROLE"}
-	return append(append(give, drop...), take...)
+	return slices.Concat(give, drop, []string{"RESET ROLE"}, take)
 }
