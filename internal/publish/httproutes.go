@@ -32,43 +32,65 @@ func (p *Publisher) HTTPRoutes(ctx context.Context, owner client.Object, wanted 
 	if err != nil {
 		return nil, fmt.Errorf("list HTTPRoutes: %w", err)
 	}
-	controllers, err := p.controllers(ctx, wanted)
+	servers, err := p.servers(ctx, wanted)
 	if err != nil {
-		if fault.ReasonOf(err) == "" {
-			return nil, err
-		}
-		// Who answers for the Gateway is not known; the routes are written all the same.
-		missing := err
-		defer func() {
-			if accepted == nil && err == nil {
-				accepted = missing
-			}
-		}()
+		return nil, err
 	}
 	routes := kind[*gatewayv1.HTTPRoute]{httpRouteDiffers, func(is, w *gatewayv1.HTTPRoute) error {
-		return httpRouteAccepted(is, w, controllers)
-	}}
+		return httpRouteAccepted(is, w, servers)
+	}, hostsOf}
 	return routes.apply(ctx, p, owner, pointers(have.Items), pointers(wanted))
 }
 
-// controllers returns the name of the controller that serves each Gateway of the routes: its word
-// counts, and nobody else's. The error is a fault where a Gateway or its class does not exist.
-func (p *Publisher) controllers(ctx context.Context, wanted []gatewayv1.HTTPRoute) (map[client.ObjectKey]gatewayv1.GatewayController, error) {
-	names := map[client.ObjectKey]gatewayv1.GatewayController{}
+// server is who serves a parent: a controller, whose word counts and nobody else's, or nobody, and why.
+// Routes are written all the same.
+type server struct {
+	name    gatewayv1.GatewayController
+	missing error
+}
+
+func (p *Publisher) servers(ctx context.Context, wanted []gatewayv1.HTTPRoute) (map[parent]server, error) {
+	servers := map[parent]server{}
 	for i := range wanted {
-		for _, parent := range wanted[i].Spec.ParentRefs {
-			key := gatewayKey(parent)
-			if _, known := names[key]; known {
+		for _, ref := range wanted[i].Spec.ParentRefs {
+			of := parentOf(ref)
+			if _, known := servers[of]; known {
 				continue
 			}
-			name, err := Controller(ctx, p, key)
-			if err != nil {
+			name, err := p.controller(ctx, of)
+			if err != nil && fault.ReasonOf(err) == "" {
 				return nil, err
 			}
-			names[key] = name
+			servers[of] = server{name, err}
 		}
 	}
-	return names, nil
+	return servers, nil
+}
+
+func (p *Publisher) controller(ctx context.Context, of parent) (gatewayv1.GatewayController, error) {
+	gateway, err := p.gatewayOf(ctx, of)
+	if err != nil {
+		return "", err
+	}
+	return Controller(ctx, p, gateway)
+}
+
+// gatewayOf returns the Gateway of a parent, which is one or has one.
+func (p *Publisher) gatewayOf(ctx context.Context, of parent) (client.ObjectKey, error) {
+	if of.kind != "ListenerSet" {
+		return of.ObjectKey, nil
+	}
+	set := &gatewayv1.ListenerSet{}
+	if err := p.Get(ctx, of.ObjectKey, set); apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+		return client.ObjectKey{}, fault.NewWaiting(v1alpha1.ReasonRouteNotAccepted, 5*time.Second, "%s does not exist", of)
+	} else if err != nil {
+		return client.ObjectKey{}, err
+	}
+	gateway := client.ObjectKey{Namespace: set.Namespace, Name: string(set.Spec.ParentRef.Name)}
+	if set.Spec.ParentRef.Namespace != nil {
+		gateway.Namespace = string(*set.Spec.ParentRef.Namespace)
+	}
+	return gateway, nil
 }
 
 // Controller returns the name of the controller that serves a Gateway. The error is a fault where the
@@ -89,12 +111,31 @@ func Controller(ctx context.Context, reader client.Reader, key client.ObjectKey)
 	return class.Spec.ControllerName, nil
 }
 
-func gatewayKey(parent gatewayv1.ParentReference) client.ObjectKey {
-	key := client.ObjectKey{Name: string(parent.Name)}
-	if parent.Namespace != nil { // Ours have one, until somebody edits them.
-		key.Namespace = string(*parent.Namespace)
+// parent is a Gateway or a ListenerSet to which routes attach.
+type parent struct {
+	kind gatewayv1.Kind
+	client.ObjectKey
+}
+
+func parentOf(ref gatewayv1.ParentReference) parent {
+	of := parent{"Gateway", client.ObjectKey{Name: string(ref.Name)}}
+	if ref.Kind != nil { // Ours have kind and namespace, until somebody edits them.
+		of.kind = *ref.Kind
 	}
-	return key
+	if ref.Namespace != nil {
+		of.Namespace = string(*ref.Namespace)
+	}
+	return of
+}
+
+// String is how messages name it.
+func (p parent) String() string { return string(p.kind) + " " + p.ObjectKey.String() }
+
+func hostsOf(r *gatewayv1.HTTPRoute) (hosts []string) {
+	for _, h := range r.Spec.Hostnames {
+		hosts = append(hosts, string(h))
+	}
+	return hosts
 }
 
 // httpRouteDiffers makes a route what it should be, and says whether it was not.
@@ -108,30 +149,33 @@ func httpRouteDiffers(is, w *gatewayv1.HTTPRoute) bool {
 
 // httpRouteAccepted asks the route's status, for its present generation, each Gateway, and the
 // controller that serves it.
-func httpRouteAccepted(is, w *gatewayv1.HTTPRoute, controllers map[client.ObjectKey]gatewayv1.GatewayController) error {
-	for _, parent := range w.Spec.ParentRefs {
-		if err := parentAccepted(is, w, parent, controllers[gatewayKey(parent)]); err != nil {
+func httpRouteAccepted(is, w *gatewayv1.HTTPRoute, servers map[parent]server) error {
+	for _, ref := range w.Spec.ParentRefs {
+		if err := parentAccepted(is, w, ref, servers[parentOf(ref)]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func parentAccepted(is, w *gatewayv1.HTTPRoute, parent gatewayv1.ParentReference, controller gatewayv1.GatewayController) error {
+func parentAccepted(is, w *gatewayv1.HTTPRoute, ref gatewayv1.ParentReference, by server) error {
+	if by.missing != nil {
+		return by.missing
+	}
 	if is != nil {
 		for _, p := range is.Status.Parents {
-			if equality.Semantic.DeepEqual(p.ParentRef, parent) && p.ControllerName == controller {
+			if equality.Semantic.DeepEqual(p.ParentRef, ref) && p.ControllerName == by.name {
 				return verdictOf(is, p)
 			}
 		}
 	}
-	return routeWaits(w.Name, parent, "has not looked at the route yet; does its controller run?")
+	return routeWaits(w.Name, ref, "has not looked at the route yet; does its controller run?")
 }
 
 // Accepted says what a Gateway thinks of the present generation of a route, by the word of the controller
 // that serves it: nil, or a fault that says what is missing.
 func Accepted(route *gatewayv1.HTTPRoute, parent gatewayv1.ParentReference, controller gatewayv1.GatewayController) error {
-	return parentAccepted(route, route, parent, controller)
+	return parentAccepted(route, route, parent, server{name: controller})
 }
 
 func verdictOf(is *gatewayv1.HTTPRoute, p gatewayv1.RouteParentStatus) error {
@@ -147,11 +191,11 @@ func verdictOf(is *gatewayv1.HTTPRoute, p gatewayv1.RouteParentStatus) error {
 	return nil
 }
 
-func routeWaits(route string, parent gatewayv1.ParentReference, why string) error {
-	return fault.NewWaiting(v1alpha1.ReasonRouteNotAccepted, 30*time.Second, "HTTPRoute %s: Gateway %s %s", route, gatewayKey(parent), why)
+func routeWaits(route string, on gatewayv1.ParentReference, why string) error {
+	return fault.NewWaiting(v1alpha1.ReasonRouteNotAccepted, 30*time.Second, "HTTPRoute %s: %s %s", route, parentOf(on), why)
 }
 
-func routeRefused(route string, parent gatewayv1.ParentReference, c *metav1.Condition) error {
+func routeRefused(route string, on gatewayv1.ParentReference, c *metav1.Condition) error {
 	reason := v1alpha1.ReasonRouteNotAccepted
 	switch gatewayv1.RouteConditionReason(c.Reason) {
 	case gatewayv1.RouteReasonRefNotPermitted:
@@ -159,6 +203,5 @@ func routeRefused(route string, parent gatewayv1.ParentReference, c *metav1.Cond
 	case gatewayv1.RouteReasonBackendNotFound:
 		reason = v1alpha1.ReasonBackendNotFound
 	}
-	return fault.NewWaiting(reason, time.Minute, "HTTPRoute %s: Gateway %s refuses it (%s): %s",
-		route, gatewayKey(parent), c.Reason, c.Message)
+	return fault.NewWaiting(reason, time.Minute, "HTTPRoute %s: %s refuses it (%s): %s", route, parentOf(on), c.Reason, c.Message)
 }

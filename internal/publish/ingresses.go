@@ -20,7 +20,14 @@ func (p *Publisher) Ingresses(ctx context.Context, owner client.Object, wanted [
 	if err := p.List(ctx, &have, append(where, client.UnsafeDisableDeepCopy)...); err != nil {
 		return nil, fmt.Errorf("list Ingresses: %w", err)
 	}
-	return kind[*networkingv1.Ingress]{ingressDiffers, ingressAccepted}.apply(ctx, p, owner, pointers(have.Items), pointers(wanted))
+	return kind[*networkingv1.Ingress]{ingressDiffers, ingressAccepted, ruleHosts}.apply(ctx, p, owner, pointers(have.Items), pointers(wanted))
+}
+
+func ruleHosts(in *networkingv1.Ingress) (hosts []string) {
+	for _, rule := range in.Spec.Rules {
+		hosts = append(hosts, rule.Host)
+	}
+	return hosts
 }
 
 func ingressDiffers(is, w *networkingv1.Ingress) bool {

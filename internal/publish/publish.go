@@ -35,10 +35,25 @@ type Publisher struct {
 type kind[T client.Object] struct {
 	// mend changes what differs from the wanted route and says whether anything did.
 	mend func(is, wanted T) bool
-	// accepted says what the data plane thinks of a route; is is nil for one that was only just
-	// created.
+	// accepted says what the data plane thinks of a route as it is, which is nil for one that was only
+	// just created.
 	accepted func(is, wanted T) error
+	// hosts of a route.
+	hosts func(T) []string
 }
+
+// NotAccepted is why the data plane has not accepted all routes, and which hosts are theirs. The other
+// hosts are served.
+type NotAccepted struct {
+	Hosts []string
+	why   error
+}
+
+// Error says why of the first route.
+func (e *NotAccepted) Error() string { return e.why.Error() }
+
+// Unwrap returns the fault of the first route.
+func (e *NotAccepted) Unwrap() error { return e.why }
 
 // apply creates, mends and deletes until the owner's own objects are the wanted ones. Objects read from
 // the cache must not change, so those that are mended are copies.
@@ -49,6 +64,7 @@ func (k kind[T]) apply(ctx context.Context, p *Publisher, owner client.Object, h
 			known[client.ObjectKeyFromObject(o)] = o.DeepCopyObject().(T)
 		}
 	}
+	var refused *NotAccepted
 	for _, w := range wanted {
 		is, found := known[client.ObjectKeyFromObject(w)]
 		delete(known, client.ObjectKeyFromObject(w))
@@ -61,8 +77,12 @@ func (k kind[T]) apply(ctx context.Context, p *Publisher, owner client.Object, h
 		if err != nil {
 			return nil, err
 		}
-		if a := k.accepted(is, w); a != nil && accepted == nil {
-			accepted = a
+		if why := k.accepted(is, w); why != nil {
+			if refused == nil {
+				refused = &NotAccepted{why: why}
+				accepted = refused
+			}
+			refused.Hosts = append(refused.Hosts, k.hosts(w)...)
 		}
 	}
 	for key, extra := range known {
@@ -132,9 +152,7 @@ func (p *Publisher) Others(ctx context.Context, owner client.Object, httpRoutes 
 	}
 	return others(owner, pointers(routes.Items), pointers(httpRoutes), func(a, b *gatewayv1.HTTPRoute) bool {
 		return equality.Semantic.DeepEqual(a.Spec.Rules, b.Spec.Rules)
-	}) || others(owner, pointers(ing.Items), pointers(ingresses), func(a, b *networkingv1.Ingress) bool {
-		return sameBackends(a, b)
-	}), nil
+	}) || others(owner, pointers(ing.Items), pointers(ingresses), sameBackends), nil
 }
 
 func others[T client.Object](owner client.Object, have, wanted []T, same func(a, b T) bool) bool {

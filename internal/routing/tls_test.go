@@ -104,10 +104,10 @@ func TestManyCustomHostsAreSharded(t *testing.T) {
 func TestClassRoutesRedirectPlainHTTP(t *testing.T) {
 	class := &v1alpha1.TenantClass{}
 	class.Name, class.Spec.Routing = "std", secured().Routing
-	refs := class.Spec.Routing.Gateway.ParentRefs
-	second := refs[0]
+	on := class.Spec.Routing.Gateway
+	second := on.ParentRefs[0]
 	second.SectionName = "https-internal"
-	class.Spec.Routing.Gateway.ParentRefs = append(refs, second)
+	on.ParentRefs = append(on.ParentRefs, second)
 	h := routing.ClassHost{Host: "www.tasklane.example", Role: v1alpha1.HostPublic, Backend: v1alpha1.ServiceBackend{Namespace: "site", Name: "web", Port: 80}}
 	want := map[string]string{
 		"std.www.tasklane.example":      "[www.tasklane.example] on edge/https edge/https-internal",
