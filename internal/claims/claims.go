@@ -11,7 +11,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -185,7 +184,7 @@ func claimedAt(c *v1alpha1.DomainClaim) time.Time {
 // Release gives a claim up, unless it has become another object. Who asks has seen that no route
 // serves its host any more.
 func (k *Keeper) Release(ctx context.Context, claim *v1alpha1.DomainClaim) error {
-	err := k.Delete(ctx, claim, client.Preconditions{UID: new(types.UID(claim.UID))})
+	err := k.Delete(ctx, claim, client.Preconditions{UID: &claim.UID})
 	if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
 		return fmt.Errorf("release claim %s: %w", claim.Name, err)
 	}

@@ -145,10 +145,29 @@ func textsOf(reply *miekg.Msg, name string) []string {
 	var texts []string
 	for _, rr := range reply.Answer {
 		if t, ok := rr.(*miekg.TXT); ok && miekg.CanonicalName(t.Hdr.Name) == name {
-			texts = append(texts, strings.Join(t.Txt, ""))
+			texts = append(texts, literal(strings.Join(t.Txt, "")))
 		}
 	}
 	return texts
+}
+
+// literal undoes what the library does to strings, which it keeps as zone files write them (RFC 1035,
+// section 5.1): \DDD for a byte, \X for a character that means something there.
+func literal(escaped string) string {
+	var text strings.Builder
+	for i := 0; i < len(escaped); i++ {
+		b := escaped[i]
+		if b == '\\' && i+1 < len(escaped) {
+			i++
+			b = escaped[i]
+			if n, err := strconv.ParseUint(escaped[i:min(i+3, len(escaped))], 10, 8); err == nil && i+3 <= len(escaped) {
+				b = byte(n)
+				i += 2
+			}
+		}
+		text.WriteByte(b)
+	}
+	return text.String()
 }
 
 func withPort(server string) (string, error) {

@@ -53,6 +53,7 @@ func TestTXT(t *testing.T) {
 		"one record":          {given: func(s *nameserver.Server) { s.TXT(name, "value") }, want: []string{"value"}},
 		"several":             {given: func(s *nameserver.Server) { s.TXT(name, "v=spf1 -all", "value") }, want: []string{"v=spf1 -all", "value"}},
 		"in strings":          {given: func(s *nameserver.Server) { s.Set(name, nameserver.TXT(name, "val", "", "ue")) }, want: []string{"value"}},
+		"odd characters":      {given: func(s *nameserver.Server) { s.TXT(name, "\"a\" \\b\t\\065 \x00ü") }, want: []string{"\"a\" \\b\t\\065 \x00ü"}},
 		"another case":        {given: func(s *nameserver.Server) { s.TXT(strings.ToUpper(name), "Value") }, want: []string{"Value"}},
 		"longer than 512":     {given: func(s *nameserver.Server) { s.TXT(name, strings.Repeat("y", 700)) }, want: []string{strings.Repeat("y", 700)}},
 		"a hundred":           {given: func(s *nameserver.Server) { s.TXT(name, many...) }, want: many},

@@ -88,6 +88,7 @@ func (s *Server) Stop() {
 func (s *Server) TXT(name string, texts ...string) {
 	records := make([]miekg.RR, 0, len(texts))
 	for _, text := range texts {
+		text = strings.ReplaceAll(text, `\`, `\\`) // as in a zone file
 		var parts []string
 		for len(text) > 255 {
 			parts, text = append(parts, text[:255]), text[255:]
