@@ -312,4 +312,11 @@ func TestHoldingBackend(t *testing.T) {
 	b.Delete(t, acme)
 	_, _ = b.by.Reconcile(t.Context(), acme)
 	wantBackends("being deleted", "holding")
+	operator.Update(t, b.Servers, b.Secret, func(s *corev1.Secret) { s.Data["uri"] = []byte(b.DSN) })
+	b.restart(t)
+	b.pass(t, b.Database)
+	b.finish(t, acme)
+	if left := b.backendsOf(t); len(left) != 0 {
+		t.Errorf("the tenant is gone, and routes to %q are left", left)
+	}
 }
