@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tenantry/tenantry/controllers"
+	"github.com/tenantry/tenantry/test/nameserver"
 	"github.com/tenantry/tenantry/test/operator"
 )
 
@@ -19,11 +20,21 @@ var servers *operator.Servers
 var process *operator.Process
 
 func TestMain(m *testing.M) {
-	os.Exit(operator.Main(m, &servers, restart))
+	os.Exit(operator.Main(m, &servers, answer, restart))
 }
 
 // few connections a database suit the many databases of these tests.
 var options = controllers.Options{DatabaseConnections: 3}
+
+// dns answers the operator's questions; it ends with the process.
+var dns *nameserver.Server
+
+func answer() (err error) {
+	if dns, err = nameserver.Run(); err == nil {
+		options.DNSServers = []string{dns.Address}
+	}
+	return err
+}
 
 func restart() (err error) {
 	if process != nil {
