@@ -89,6 +89,10 @@ verify: ## Check what is generated, format, lint, manifests and sizes; fails on 
 build: ## Build the operator into bin/manager.
 	CGO_ENABLED=0 go build -trimpath -o bin/manager ./cmd/manager
 
+.PHONY: kubectl-tenant
+kubectl-tenant: ## Build the plugin `kubectl tenant` into bin/kubectl-tenant; put it into your PATH.
+	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/kubectl-tenant ./cmd/kubectl-tenant
+
 .PHONY: run
 run: ## Run the operator against the cluster of the current kubeconfig.
 	go run ./cmd/manager --metrics-bind-address=0

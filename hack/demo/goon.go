@@ -13,6 +13,7 @@ var next = template.Must(template.New("next").Parse(`
 
   kubectl get tenants,tenantdatabases,tenantclasses,migrationsets -A
   kubectl get domainclaims
+  kubectl tenant explain-host www.acme.tasklane.example   # or any other host; and: kubectl tenant list-hosts
   kubectl events -n {{.Namespace}} --for tenant/acme
   tail -f {{.Log}}
 

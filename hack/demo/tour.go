@@ -28,7 +28,7 @@ func (d *demo) tour(ctx context.Context) error {
 		return err
 	}
 	for _, show := range []func(*demo, context.Context) error{
-		(*demo).showDomains, (*demo).showAlias, (*demo).showSpoofing, (*demo).showTables, (*demo).showIsolation,
+		(*demo).showDomains, (*demo).showAlias, (*demo).showSpoofing, (*demo).showTables, (*demo).showIsolation, (*demo).showExplanation,
 	} {
 		if err := show(d, ctx); err != nil {
 			return err

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -116,7 +117,8 @@ func (in *inquiry) publicPath(to *rule) string {
 		return ""
 	}
 	for _, p := range in.class.Spec.Routing.PublicPaths {
-		if p.Path == to.path && (p.Match == v1alpha1.PathExact) == to.exact {
+		// An Ingress has a prefix with a slash behind it, too.
+		if p.Path == strings.TrimSuffix(to.path, "/") && pathMatches(p.Path, p.Match == v1alpha1.PathExact, in.query.Path) {
 			return p.Path
 		}
 	}

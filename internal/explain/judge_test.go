@@ -98,7 +98,9 @@ func TestVerdicts(t *testing.T) {
 		"backend missing behind an Ingress": {func(s *situation) {
 			s.condition(v1alpha1.ConditionRouted, no, v1alpha1.ReasonBackendNotFound, "Service web does not exist")
 		}, RouteNotAccepted, "Service web does not exist"},
-		"shadowed": {func(s *situation) { s.addOther(Other{Kind: "HTTPRoute", Namespace: "evil", Name: "thief", Host: "acme.example.com"}) }, Shadowed, "Delete that HTTPRoute"},
+		"shadowed": {func(s *situation) {
+			s.addOther(Other{Kind: "HTTPRoute", Namespace: "evil", Name: "thief", Host: "acme.example.com"})
+		}, Shadowed, "Delete that HTTPRoute"},
 		"shadowed by what may not be read": {func(s *situation) {
 			s.routes.onHTTP = extent{namespaces: []string{"shop"}}
 			s.condition(v1alpha1.ConditionRouted, no, v1alpha1.ReasonHostShadowed, "another HTTPRoute asks for this host too")
@@ -235,7 +237,7 @@ func TestTenantOnSharedHost(t *testing.T) {
 // The values that are named are bounded.
 func TestFallbackNamesSomeValues(t *testing.T) {
 	in := &inquiry{query: Query{Host: "api.example.com", Path: "/"}, answer: Answer{Shared: &Shared{Header: "X-Tenant"}}}
-	for _, name := range strings.Split("a b c d e f g h i j k l", " ") {
+	for name := range strings.SplitSeq("a b c d e f g h i j k l", " ") {
 		in.values = append(in.values, v1alpha1.DomainClaim{Spec: v1alpha1.DomainClaimSpec{Value: name, Holder: v1alpha1.ClaimHolder{UID: string(types.UID(name))}}})
 	}
 	in.judgeFallback(&rule{})

@@ -2,11 +2,11 @@ package explain
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,25 +20,23 @@ import (
 // accepted the route, by the same rules as the operator goes by, and whether a listener takes the host,
 // which acceptance does not say of each of a route's hosts.
 func (in *inquiry) parent(ctx context.Context, route *gatewayv1.HTTPRoute, ref gatewayv1.ParentReference) (Parent, error) {
-	p := Parent{Kind: "Gateway", Namespace: route.Namespace, Name: string(ref.Name)}
-	if ref.Kind != nil {
-		p.Kind = string(*ref.Kind)
+	if ref.Kind == nil {
+		ref.Kind = new(gatewayv1.Kind("Gateway"))
 	}
-	if ref.Namespace != nil {
-		p.Namespace = string(*ref.Namespace)
+	if ref.Namespace == nil {
+		ref.Namespace = new(gatewayv1.Namespace(route.Namespace))
 	}
-	gateway, listeners, err := in.listeners(ctx, &p)
+	p := Parent{Kind: string(*ref.Kind), Namespace: string(*ref.Namespace), Name: string(ref.Name)}
+	class, listeners, err := in.listeners(ctx, &p)
 	if err != nil {
 		return p, err
 	}
-	accepted, err := in.accepted(ctx, route, ref, gateway)
-	if err != nil {
-		return p, err
+	if p.Message == "" {
+		if p.Message, err = in.refusal(ctx, route, ref, class); err != nil {
+			return p, err
+		}
 	}
-	p.Accepted = accepted == nil
-	if accepted != nil {
-		p.Message = fault.Of(accepted, "").Message
-	}
+	p.Accepted = p.Message == ""
 	if listeners == nil {
 		return p, nil
 	}
@@ -57,54 +55,89 @@ func (in *inquiry) parent(ctx context.Context, route *gatewayv1.HTTPRoute, ref g
 	return p, nil
 }
 
-// listeners reads those of a parent, and tells which Gateway serves it. They are nil where they cannot be
-// read.
-func (in *inquiry) listeners(ctx context.Context, p *Parent) (gateway client.ObjectKey, listeners []gatewayv1.Listener, err error) {
+// listeners reads those of a parent, and tells by which class it is served. Both are empty where they cannot
+// be read; a parent that is not there has a message.
+func (in *inquiry) listeners(ctx context.Context, p *Parent) (class string, listeners []gatewayv1.Listener, err error) {
 	key := client.ObjectKey{Namespace: p.Namespace, Name: p.Name}
-	if p.Kind == "ListenerSet" {
-		set := &gatewayv1.ListenerSet{}
-		if is, err := in.get(ctx, key, set, "ListenerSet "+key.String()); is != found {
-			return key, nil, ignoreNoMatch(err)
+	if p.Kind != "ListenerSet" {
+		g, err := in.gateway(ctx, key, p)
+		if g == nil {
+			return "", nil, err
 		}
-		for _, e := range set.Spec.Listeners {
-			listeners = append(listeners, gatewayv1.Listener(e))
-		}
-		gateway = client.ObjectKey{Namespace: p.Namespace, Name: string(set.Spec.ParentRef.Name)}
-		if set.Spec.ParentRef.Namespace != nil {
-			gateway.Namespace = string(*set.Spec.ParentRef.Namespace)
-		}
-		return gateway, listeners, nil
+		return string(g.Spec.GatewayClassName), g.Spec.Listeners, nil
 	}
+	set := &gatewayv1.ListenerSet{}
+	is, err := in.get(ctx, key, set, "ListenerSet "+key.String())
+	if is != found {
+		p.lacks(is, "ListenerSet "+key.String())
+		return "", nil, ignoreNoMatch(err)
+	}
+	for _, e := range set.Spec.Listeners {
+		listeners = append(listeners, gatewayv1.Listener(e))
+	}
+	key.Name = string(set.Spec.ParentRef.Name)
+	if set.Spec.ParentRef.Namespace != nil {
+		key.Namespace = string(*set.Spec.ParentRef.Namespace)
+	}
+	g, err := in.gateway(ctx, key, p)
+	if g == nil {
+		return "", listeners, err
+	}
+	return string(g.Spec.GatewayClassName), listeners, nil
+}
+
+func (in *inquiry) gateway(ctx context.Context, key client.ObjectKey, p *Parent) (*gatewayv1.Gateway, error) {
 	g := &gatewayv1.Gateway{}
-	if is, err := in.get(ctx, key, g, "Gateway "+key.String()); is != found {
-		return key, nil, ignoreNoMatch(err)
+	is, err := in.get(ctx, key, g, "Gateway "+key.String()+": its listeners, and whose word on routes counts")
+	if is != found {
+		p.lacks(is, "Gateway "+key.String())
+		return nil, ignoreNoMatch(err)
 	}
 	for _, a := range g.Status.Addresses {
 		p.Addresses = append(p.Addresses, a.Value)
 	}
-	return key, g.Spec.Listeners, nil
+	return g, nil
 }
 
-// accepted returns nil or a fault by the word of the controller that serves the Gateway; by any
-// controller's word where the caller may not read which that is.
-func (in *inquiry) accepted(ctx context.Context, route *gatewayv1.HTTPRoute, ref gatewayv1.ParentReference, gateway client.ObjectKey) (verdict, err error) {
-	controller, err := publish.Controller(ctx, in, gateway)
-	switch {
-	case err == nil:
-		return publish.Accepted(route, ref, controller), nil
-	case fault.ReasonOf(err) != "":
-		return err, nil
-	case !apierrors.IsForbidden(err):
-		return nil, ignoreNoMatch(err)
+func (p *Parent) lacks(is outcome, what string) {
+	if is == absent {
+		p.Message = what + " does not exist"
 	}
-	in.refuse("Gateway " + gateway.String() + " or its class: whose word on routes counts")
-	verdict = publish.Accepted(route, ref, "")
-	for _, s := range route.Status.Parents {
-		if verdict = publish.Accepted(route, ref, s.ControllerName); verdict == nil {
-			return nil, nil
+}
+
+// refusal says why the data plane does not take a route, by the word of the controller that serves the class;
+// by any controller's word where the caller may not read which that is. Empty if it does.
+func (in *inquiry) refusal(ctx context.Context, route *gatewayv1.HTTPRoute, ref gatewayv1.ParentReference, class string) (string, error) {
+	gc := &gatewayv1.GatewayClass{}
+	is := refused
+	if class != "" {
+		var err error
+		is, err = in.get(ctx, client.ObjectKey{Name: class}, gc, "GatewayClass "+class+": whose word on routes counts")
+		if err != nil {
+			return "", err
 		}
 	}
-	return verdict, nil
+	if is == absent {
+		return fmt.Sprintf("GatewayClass %s does not exist", class), nil
+	}
+	if is == found {
+		return messageOf(publish.Accepted(route, ref, gc.Spec.ControllerName)), nil
+	}
+	message := messageOf(publish.Accepted(route, ref, ""))
+	for _, s := range route.Status.Parents {
+		if message = messageOf(publish.Accepted(route, ref, s.ControllerName)); message == "" {
+			break
+		}
+	}
+	return message, nil
+}
+
+// messageOf is what a fault says; nothing if there is none.
+func messageOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return fault.Of(err, "").Message
 }
 
 // labels of a namespace; nil where they may not be read.
@@ -123,13 +156,12 @@ func (in *inquiry) labels(ctx context.Context, namespace string) (map[string]str
 
 // ingressParent says whether a controller took an Ingress on.
 func ingressParent(ing *networkingv1.Ingress) Parent {
-	p := Parent{Kind: "IngressClass", Accepted: true}
+	p := Parent{Kind: "IngressClass"}
 	if ing.Spec.IngressClassName != nil {
 		p.Name = *ing.Spec.IngressClassName
 	}
-	if err := publish.IngressAccepted(ing); err != nil {
-		p.Accepted, p.Message = false, fault.Of(err, "").Message
-	}
+	p.Message = messageOf(publish.IngressAccepted(ing))
+	p.Accepted = p.Message == ""
 	for _, a := range ing.Status.LoadBalancer.Ingress {
 		p.Addresses = append(p.Addresses, a.IP+a.Hostname)
 	}
