@@ -230,6 +230,10 @@ type RingStatus struct {
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 
+	// settledAt is when its tenants were done for the first time.
+	// +optional
+	SettledAt *metav1.Time `json:"settledAt,omitempty"`
+
 	// soakUntil is when the soak time ends.
 	// +optional
 	SoakUntil *metav1.Time `json:"soakUntil,omitempty"`

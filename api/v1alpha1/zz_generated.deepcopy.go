@@ -697,6 +697,10 @@ func (in *RingStatus) DeepCopyInto(out *RingStatus) {
 		in, out := &in.StartedAt, &out.StartedAt
 		*out = (*in).DeepCopy()
 	}
+	if in.SettledAt != nil {
+		in, out := &in.SettledAt, &out.SettledAt
+		*out = (*in).DeepCopy()
+	}
 	if in.SoakUntil != nil {
 		in, out := &in.SoakUntil, &out.SoakUntil
 		*out = (*in).DeepCopy()

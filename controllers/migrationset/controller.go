@@ -65,11 +65,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err == nil {
 		err = decideErr
 	}
-	result, err := conditions.Conclude(ms, err, summary(ms, set))
 	if decideErr == nil {
 		report(ms, decision)
-		result.RequeueAfter = sooner(result.RequeueAfter, decision.Next, time.Now())
 	}
+	result, err := conclude(ms, err, summary(ms, set), decision)
+	result.RequeueAfter = sooner(result.RequeueAfter, decision.Next, time.Now())
 	return r.Status.Finish(ctx, base, ms, result, err, recheck)
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -62,33 +63,42 @@ func (r *Reconciler) decide(ms *v1alpha1.MigrationSet, tenants []*v1alpha1.Tenan
 	return d, nil
 }
 
-// report puts counts and conditions into the status. Ready says whether new tenants can start, which
-// no rollout changes; what the rollout is at stands in RolledOut, and in what kstatus goes by.
+// report puts counts, and what the rollout is at, into the status.
 func report(ms *v1alpha1.MigrationSet, d rollout.Decision) {
 	st := &ms.Status
 	st.Tenants, st.UpdatedTenants, st.FailedTenants = d.Total.Tenants, d.Total.Updated, d.Total.Failed
 	st.PendingTenants, st.PinnedTenants = d.Total.Pending, d.Total.Pinned
 	st.Progress, st.Failures = "", failures(d)
-	if st.Digest == "" {
-		return
-	}
 	if d.Total.Tenants > 0 {
 		st.Progress = d.Progress()
+	}
+	if st.Digest == "" {
+		return
 	}
 	reason, message := verdict(ms, d)
 	if d.Phase == rollout.Completed {
 		conditions.True(ms, v1alpha1.ConditionRolledOut, reason, message)
-		return
+	} else {
+		conditions.False(ms, v1alpha1.ConditionRolledOut, reason, message)
 	}
-	conditions.False(ms, v1alpha1.ConditionRolledOut, reason, message)
-	switch {
-	case !conditions.IsTrue(ms, v1alpha1.ConditionReady):
-		// What is wrong with the files comes first.
-	case d.Phase == rollout.Stopped:
-		conditions.True(ms, v1alpha1.ConditionStalled, reason, message)
-	default:
-		conditions.True(ms, v1alpha1.ConditionReconciling, reason, message)
+}
+
+// conclude sums up. Ready says whether new tenants can start, which no rollout changes; for kstatus a set
+// is at work until its version is rolled out, and failed when the rollout was stopped. What is wrong
+// with the files comes first.
+func conclude(ms *v1alpha1.MigrationSet, err error, text string, d rollout.Decision) (ctrl.Result, error) {
+	if err != nil || d.Phase == rollout.Completed {
+		return conditions.Conclude(ms, err, text)
 	}
+	conditions.True(ms, v1alpha1.ConditionReady, v1alpha1.ReasonReady, text)
+	is, isNot := v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled
+	if d.Phase == rollout.Stopped {
+		is, isNot = isNot, is
+	}
+	reason, message := verdict(ms, d)
+	conditions.True(ms, is, reason, message)
+	conditions.Remove(ms, isNot)
+	return ctrl.Result{}, nil
 }
 
 // verdict says in words what the rollout is at, and what a user can do about it.

@@ -124,7 +124,7 @@ func (d *decision) sort() {
 	for i, ring := range d.rings {
 		st := v1alpha1.RingStatus{Name: ring.Name, State: v1alpha1.RingPending}
 		if last := find(before, ring.Name); last != nil {
-			st.State, st.StartedAt, st.SoakUntil = last.State, last.StartedAt, last.SoakUntil
+			st.State, st.StartedAt, st.SettledAt, st.SoakUntil = last.State, last.StartedAt, last.SettledAt, last.SoakUntil
 		}
 		d.status.Rings[i] = st
 	}
@@ -158,10 +158,15 @@ func (d *decision) advance() {
 		if !d.settled(i) {
 			return
 		}
-		if ring.SoakUntil == nil {
-			ring.SoakUntil = new(metav1.NewTime(d.Now.Add(d.soak(i))))
+		if ring.SettledAt == nil {
+			ring.SettledAt = new(metav1.NewTime(d.Now))
 		}
-		if d.Now.Before(ring.SoakUntil.Time) {
+		// Anew each time: the soak time may be changed while it runs.
+		ring.SoakUntil = nil
+		if soak := d.soak(i); soak > 0 {
+			ring.SoakUntil = new(metav1.NewTime(ring.SettledAt.Add(soak)))
+		}
+		if ring.SoakUntil != nil && d.Now.Before(ring.SoakUntil.Time) {
 			return
 		}
 		ring.State = v1alpha1.RingDone

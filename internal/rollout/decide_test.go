@@ -134,6 +134,11 @@ func TestRingsOpenOneAfterAnother(t *testing.T) {
 	s.move(s.updated, "a01")
 	s.decide(time.Second)
 	s.want("ring a is there", Soaking, "a (soaking)", "1m0s")
+	spec.Rings[0].SoakSeconds = 3600
+	s.decide(0)
+	s.want("with a longer soak time", Soaking, "a (soaking)", "1h0m0s")
+	spec.Rings[0].SoakSeconds = 60
+	s.decide(0)
 	s.wantOpen("ring a soaks", "a")
 	s.decide(59 * time.Second)
 	s.wantOpen("ring a still soaks", "a")

@@ -1,0 +1,106 @@
+package controllers_test
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/test/operator"
+)
+
+// ship adds a file to the world's set and lets the set look at it.
+func (b *bench) ship(t *testing.T, n int) {
+	t.Helper()
+	operator.Update(t, b.Servers, b.Files, func(cm *corev1.ConfigMap) { cm.Data = operator.Migrations(n) })
+	b.pass(t, b.Set)
+}
+
+// canary puts the tenants with the label ring=canary in front of the others, for an hour.
+func (b *bench) canary(t *testing.T) {
+	t.Helper()
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) {
+		ms.Spec.Rollout = &v1alpha1.Rollout{Rings: []v1alpha1.RolloutRing{{
+			Name: "canary", SoakSeconds: 3600, Selector: metav1.LabelSelector{MatchLabels: map[string]string{"ring": "canary"}},
+		}}}
+	})
+	b.pass(t, b.Set)
+}
+
+func inCanary(tn *v1alpha1.Tenant) { tn.Labels = map[string]string{"ring": "canary"} }
+
+// A tenant whose ring is not open costs no write, in the API or in SQL, and a set that soaks none
+// either, also when the operator has just been started. This test does not run beside others.
+func TestClosedRingsCostNothing(t *testing.T) {
+	b := newBench(t).settle(t)
+	first, other := b.tenant(t, "first", inCanary), b.tenant(t, "other")
+	b.pass(t, b.Set)
+	b.canary(t)
+	b.ship(t, 4)
+	b.steady(t, "passes of a closed ring", []conditions.Object{other, b.Set})
+	b.pass(t, first)
+	b.pass(t, b.Set)
+	if got, want := first.Status.Version, "4"; got != want {
+		t.Errorf("the canary is at version %s, want %s", got, want)
+	}
+	all := []conditions.Object{first, other, b.Set}
+	b.steady(t, "passes while the ring soaks", all)
+	b.restart(t)
+	for _, obj := range []conditions.Object{b.Database, b.Class, first, other, b.Set} {
+		b.pass(t, obj)
+	}
+	b.steady(t, "passes after a restart", all)
+	b.Expect(t, other, operator.Ready())
+	if got, want := other.Status.Version, "3"; got != want {
+		t.Errorf("the other is at version %s, want %s", got, want)
+	}
+}
+
+// The set asks to be looked at when a soak time ends, and not before.
+func TestSetComesBackWhenTheSoakTimeEnds(t *testing.T) {
+	b := newBench(t).settle(t)
+	first := b.tenant(t, "first", inCanary)
+	b.tenant(t, "other")
+	b.pass(t, b.Set)
+	b.canary(t)
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Rollout.Rings[0].SoakSeconds = 120 })
+	b.ship(t, 4)
+	b.pass(t, first)
+	result := b.pass(t, b.Set)
+	if seconds := result.RequeueAfter.Seconds(); seconds < 100 || seconds > 121 {
+		t.Errorf("the set wants to be looked at after %s, the ring soaks for two minutes", result.RequeueAfter)
+	}
+}
+
+// A tenant that failed the version says so for as long as it may not try again: nothing hides it, and a
+// user's word brings one more try.
+func TestFailureStaysSaid(t *testing.T) {
+	b := newBench(t).settle(t)
+	acme := b.tenant(t, "acme")
+	b.pass(t, b.Set)
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Rollout = &v1alpha1.Rollout{} })
+	b.sql(t, "INSERT INTO "+acme.Status.Schema+".note (body) VALUES ('none')")
+	operator.Update(t, b.Servers, b.Files, func(cm *corev1.ConfigMap) {
+		cm.Data["0004_c4.sql"] = "ALTER TABLE note ADD COLUMN c4 integer;\nUPDATE note SET c4 = body::integer;\n"
+	})
+	failed := operator.Stalled("Migrated", v1alpha1.ReasonMigrationFailed, "0004_c4.sql line 2")
+	b.pass(t, b.Set)
+	b.pass(t, acme)
+	b.Expect(t, acme, failed)
+	b.pass(t, b.Set)
+	b.Expect(t, b.Set, operator.Want{Condition: v1alpha1.ConditionRolledOut, Reason: v1alpha1.ReasonFailureBudgetSpent})
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Rollout.Paused = true })
+	b.pass(t, b.Set)
+	b.sql(t, "UPDATE "+acme.Status.Schema+".note SET body = '1'")
+	b.restart(t)
+	b.pass(t, acme)
+	b.Expect(t, acme, failed)
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Rollout.Paused = false })
+	b.pass(t, b.Set)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	b.pass(t, b.Set)
+	b.Expect(t, b.Set, operator.Want{Condition: v1alpha1.ConditionRolledOut, Reason: v1alpha1.ReasonFailureBudgetSpent})
+}
