@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -133,7 +134,7 @@ func (r *Reconciler) removeRoutes(ctx context.Context, s *scope) error {
 func (r *Reconciler) deleteOwned(ctx context.Context, t *v1alpha1.Tenant, list client.ObjectList, seen map[client.ObjectKey]bool) error {
 	return meta.EachListItem(list, func(o runtime.Object) error {
 		obj, ok := o.(client.Object)
-		if !ok || !metav1.IsControlledBy(obj, t) || seen[client.ObjectKeyFromObject(obj)] {
+		if !ok || !metav1.IsControlledBy(obj, t) && !orphaned(obj, t) || seen[client.ObjectKeyFromObject(obj)] {
 			return nil
 		}
 		seen[client.ObjectKeyFromObject(obj)] = true
@@ -144,6 +145,15 @@ func (r *Reconciler) deleteOwned(ctx context.Context, t *v1alpha1.Tenant, list c
 		}
 		return client.IgnoreNotFound(err)
 	})
+}
+
+// orphaned says whether garbage collection took the owner off a route that was made for the tenant, as it
+// does where somebody deletes a Tenant with --cascade=orphan. Such a route would answer on a host that
+// somebody else may have by then. A label alone says nothing: the name must be one of ours as well.
+func orphaned(obj client.Object, t *v1alpha1.Tenant) bool {
+	name := obj.GetName()
+	return metav1.GetControllerOf(obj) == nil && obj.GetLabels()[routing.LabelTenantUID] == string(t.UID) &&
+		(name == t.Name || strings.HasPrefix(name, t.Name+".") || strings.HasPrefix(name, t.Name+"-"))
 }
 
 // leaveDatabase keeps or drops the tenant's data, as the policy says. What belongs to another UID
