@@ -19,10 +19,12 @@ import (
 	"github.com/tenantry/tenantry/controllers/tenant"
 	"github.com/tenantry/tenantry/controllers/tenantclass"
 	"github.com/tenantry/tenantry/controllers/tenantdatabase"
+	"github.com/tenantry/tenantry/internal/certificates"
 	"github.com/tenantry/tenantry/internal/claims"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/databases"
 	"github.com/tenantry/tenantry/internal/dns"
+	"github.com/tenantry/tenantry/internal/listeners"
 	"github.com/tenantry/tenantry/internal/policies"
 	"github.com/tenantry/tenantry/internal/postgres"
 	"github.com/tenantry/tenantry/internal/probing"
@@ -51,6 +53,7 @@ func Scheme() *runtime.Scheme {
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 	utilruntime.Must(gatewayv1.Install(scheme))
+	utilruntime.Must(certificates.AddToScheme(scheme))
 	return scheme
 }
 
@@ -74,12 +77,16 @@ func New(c client.Client, live client.Reader, recorder events.EventRecorder, poo
 	judge := policies.Judge{Reader: c}
 	publisher := &publish.Publisher{Client: c, Live: live}
 	permits := rollout.NewPermits()
+	certs, edge := &certificates.Keeper{Client: c, Live: live}, &listeners.Keeper{Client: c, Live: live}
 	return &Reconcilers{
 		Tenant: &tenant.Reconciler{
 			Client: c, Live: live, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader, Prober: probing.New(),
 			Claims: keeper, Policies: judge, Publisher: publisher, Permits: permits,
+			Certificates: certs, Listeners: edge,
 		},
-		TenantClass:    &tenantclass.Reconciler{Client: c, Status: status, Claims: keeper, Publisher: publisher},
+		TenantClass: &tenantclass.Reconciler{
+			Client: c, Status: status, Claims: keeper, Publisher: publisher, Certificates: certs, Listeners: edge,
+		},
 		TenantDatabase: &tenantdatabase.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
 		MigrationSet:   &migrationset.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader, Permits: permits},
 		DomainClaim: &domainclaim.Reconciler{

@@ -42,6 +42,7 @@ func (r *Reconciler) claim(ctx context.Context, s *scope) (outcome, error) {
 	}
 	s.claimed = true
 	s.tenant.Status.Domains = nilIfEmpty(states)
+	s.recallCertificates()
 	s.tenant.Status.PrimaryDomain = s.wish().Primary()
 	if faults = append(faults, shared...); len(faults) > 0 {
 		return outcome{}, merge(faults)
@@ -86,6 +87,9 @@ func (r *Reconciler) claimOne(ctx context.Context, s *scope, domain string, befo
 		return state, unverified(state, verdict)
 	}
 	s.hosts = append(s.hosts, host)
+	if verdict.Standing != domains.Platform {
+		s.custom = append(s.custom, host)
+	}
 	state.State, state.Message = s.stateBefore(host)
 	return state, nil
 }

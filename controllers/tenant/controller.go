@@ -17,10 +17,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/certificates"
 	"github.com/tenantry/tenantry/internal/claims"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/databases"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/listeners"
 	"github.com/tenantry/tenantry/internal/migrations"
 	"github.com/tenantry/tenantry/internal/policies"
 	"github.com/tenantry/tenantry/internal/probing"
@@ -60,7 +62,10 @@ type Reconciler struct {
 	Claims    *claims.Keeper
 	Policies  policies.Judge
 	Publisher *publish.Publisher
-	Prober    *probing.Prober
+	// Certificates and Listeners are those of custom domains.
+	Certificates *certificates.Keeper
+	Listeners    *listeners.Keeper
+	Prober       *probing.Prober
 
 	// checked remembers what was proved of a tenant's login, so that a steady tenant costs no
 	// log-in. It is a cache: after a restart everything is proved again.

@@ -32,6 +32,7 @@ var deletion = []func(*Reconciler, context.Context, *scope) error{
 	(*Reconciler).removeSecret,
 	(*Reconciler).removeRoutes,
 	(*Reconciler).removeClaims,
+	(*Reconciler).removeCertificates,
 }
 
 // deletionLimit bounds one pass, not the deletion: a large schema is dropped in parts.
@@ -76,6 +77,9 @@ func (r *Reconciler) closeRoutes(ctx context.Context, s *scope) error {
 	}
 	s.class = class
 	if s.hosts, err = r.heldHosts(ctx, s.tenant); err != nil {
+		return err
+	}
+	if err := r.recallListeners(ctx, s); err != nil {
 		return err
 	}
 	if _, err = r.applyRoutes(ctx, s.away()); err != nil {

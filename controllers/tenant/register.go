@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -54,7 +55,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager, workers int) error {
 	if err != nil {
 		return err
 	}
-	if err := mgr.Add(r.Prober); err != nil {
+	if err := errors.Join(mgr.Add(r.Prober), r.watchTLS(mgr, c)); err != nil {
 		return err
 	}
 	return mgr.Add(&gatewayWatch{manager: mgr, controller: c, others: r.ofHTTPRoute, gateways: r.ofGateway})

@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/publish"
 	"github.com/tenantry/tenantry/internal/routing"
 )
 
@@ -25,6 +27,9 @@ import (
 func (r *Reconciler) route(ctx context.Context, s *scope) (outcome, error) {
 	if s.tenant.Spec.Suspended {
 		return r.suspend(ctx, s)
+	}
+	if err := r.secure(ctx, s); err != nil {
+		return outcome{}, err
 	}
 	if err := r.register(ctx, s, union(s.entries(), s.observed.Domains)); err != nil {
 		return outcome{}, err
@@ -40,6 +45,9 @@ func (r *Reconciler) route(ctx context.Context, s *scope) (outcome, error) {
 	if _, err := r.releaseClaims(ctx, s.tenant, s.claims); err != nil {
 		return outcome{}, err
 	}
+	if err := r.unsecure(ctx, s); err != nil {
+		return outcome{}, err
+	}
 	if w.Routing == nil {
 		return outcome{v1alpha1.ReasonNotRequested, "The class asks for no routes"}, nil
 	}
@@ -53,6 +61,9 @@ func (r *Reconciler) route(ctx context.Context, s *scope) (outcome, error) {
 	if accepted != nil {
 		return outcome{}, accepted
 	}
+	if faults := s.insecure(); len(faults) > 0 {
+		return outcome{}, merge(faults)
+	}
 	if len(s.entries()) == 0 {
 		return outcome{v1alpha1.ReasonNotRequested, "The tenant holds no domain to route"}, nil
 	}
@@ -62,6 +73,11 @@ func (r *Reconciler) route(ctx context.Context, s *scope) (outcome, error) {
 // suspend takes the tenant's hosts off its backend, which comes before the registry forgets them. The
 // claims stay: a customer who comes back finds its domains.
 func (r *Reconciler) suspend(ctx context.Context, s *scope) (outcome, error) {
+	if s.away().Held {
+		if err := r.secure(ctx, s); err != nil {
+			return outcome{}, err
+		}
+	}
 	accepted, err := r.applyRoutes(ctx, s.away())
 	if err != nil {
 		return outcome{}, err
@@ -70,6 +86,9 @@ func (r *Reconciler) suspend(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{}, err
 	}
 	if _, err := r.releaseClaims(ctx, s.tenant, s.claims); err != nil {
+		return outcome{}, err
+	}
+	if err := r.unsecure(ctx, s); err != nil {
 		return outcome{}, err
 	}
 	mark(s, accepted, s.awayState())
@@ -81,10 +100,13 @@ func (r *Reconciler) suspend(ctx context.Context, s *scope) (outcome, error) {
 // holdOff publishes the class's holding backend on the hosts of a tenant that is not served yet. What
 // is served stays as it is: whatever is wrong now, customers may still be at work.
 func (r *Reconciler) holdOff(ctx context.Context, s *scope) error {
-	w := s.away()
-	if w.Routing == nil || !s.claimed || len(w.Hosts) == 0 {
+	if w := s.away(); w.Routing == nil || !s.claimed || len(w.Hosts) == 0 {
 		return nil
 	}
+	if err := r.secure(ctx, s); err != nil {
+		return err
+	}
+	w := s.away()
 	served, err := r.isRouted(ctx, w)
 	if err != nil || served {
 		return err
@@ -202,6 +224,9 @@ func (r *Reconciler) shadowed(ctx context.Context, w routing.Wish) (accepted, er
 		for _, p := range w.Routing.Gateway.ParentRefs {
 			gateways = append(gateways, client.ObjectKey{Namespace: p.Namespace, Name: p.Name})
 		}
+		for _, ref := range w.Listeners {
+			gateways = append(gateways, client.ObjectKey{Namespace: string(*ref.Namespace), Name: string(ref.Name)})
+		}
 	}
 	shadows, err := r.Publisher.Shadows(ctx, w.Tenant, w.Hosts, gateways)
 	if err != nil || len(shadows) == 0 {
@@ -214,14 +239,19 @@ func (r *Reconciler) shadowed(ctx context.Context, w routing.Wish) (accepted, er
 
 // mark tells the state of each host that the tenant holds.
 func mark(s *scope, accepted error, state v1alpha1.DomainState) {
-	for i := range s.tenant.Status.Domains {
-		d := &s.tenant.Status.Domains[i]
-		if !slices.Contains(s.hosts, d.Host) {
-			continue
-		}
-		if d.State, d.Message = state, ""; accepted != nil {
-			d.State = v1alpha1.DomainClaimed
-			d.Message = clip(fault.Of(accepted, "").Message)
+	refused, some := errors.AsType[*publish.NotAccepted](accepted)
+	for _, d := range s.tenant.Status.Domains {
+		waits := s.tls.waiting[d.Host]
+		switch {
+		case waits != nil:
+			s.mark(d.Host, v1alpha1.DomainClaimed, waits.Message)
+		case !slices.Contains(s.hosts, d.Host):
+		case accepted != nil && (!some || slices.Contains(refused.Hosts, d.Host)):
+			s.mark(d.Host, v1alpha1.DomainClaimed, fault.Of(accepted, "").Message)
+		case s.tls.doubtful[d.Host] != nil:
+			s.mark(d.Host, v1alpha1.DomainClaimed, s.tls.doubtful[d.Host].Message)
+		default:
+			s.mark(d.Host, state, "")
 		}
 	}
 }

@@ -29,6 +29,11 @@ type scope struct {
 	// hosts that the tenant holds and may be served on, canonical, in the order of the spec. Set by
 	// claim.
 	hosts []string
+	// custom are those of them that are no platform domains. Set by claim.
+	custom []string
+	// tls is what TLS means for the hosts; those that it keeps from being served are no longer in
+	// hosts. Set by route.
+	tls secured
 	// shared are the values that the tenant holds on shared hosts. Set by claim.
 	shared []routing.SharedValue
 	// claims are the names of all that the tenant holds, also of what is not proved to be its own
@@ -72,6 +77,7 @@ func (s *scope) served() bool { return len(s.observed.Domains) > 0 }
 func (s *scope) wish() routing.Wish {
 	return routing.Wish{
 		Tenant: s.tenant, Routing: s.class.Spec.Routing, Schema: s.wanted.Schema, Hosts: s.hosts, Shared: s.shared,
+		Listeners: s.tls.listeners, Secrets: s.tls.secrets,
 	}
 }
 

@@ -21,9 +21,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/certificates"
 	"github.com/tenantry/tenantry/internal/claims"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/listeners"
 	"github.com/tenantry/tenantry/internal/publish"
 )
 
@@ -45,6 +47,9 @@ type Reconciler struct {
 	Status    *conditions.Writer
 	Claims    *claims.Keeper
 	Publisher *publish.Publisher
+	// Certificates and Listeners are those of custom domains.
+	Certificates *certificates.Keeper
+	Listeners    *listeners.Keeper
 }
 
 // Reconcile reports on one TenantClass.
@@ -68,6 +73,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return conditions.Written(conditions.RemoveFinalizer(ctx, r.Client, class))
 	}
+	wrong, next, err := r.bringListeners(ctx, class)
+	if err != nil {
+		return conditions.Written(err)
+	}
 	base := class.DeepCopy()
 	class.Status.Tenants = int32(min(tenants, 1<<30)) //nolint:gosec // bounded by min
 	if class.DeletionTimestamp.IsZero() {
@@ -77,8 +86,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	} else {
 		verdict = fault.NewWaiting(v1alpha1.ReasonInUse, recheck, "%d Tenants name this class; it goes when they are deleted", tenants)
 	}
+	if verdict == nil {
+		verdict = wrong
+	}
 	result, err := conditions.Conclude(class, verdict, fmt.Sprintf("Tenants can be placed on %d databases", len(class.Spec.Databases)))
-	return r.Status.Finish(ctx, base, class, result, err, recheck)
+	return r.Status.Finish(ctx, base, class, result, err, next)
 }
 
 func (r *Reconciler) count(ctx context.Context, class string) (int, error) {
@@ -114,8 +126,10 @@ func (r *Reconciler) check(ctx context.Context, class *v1alpha1.TenantClass) (ve
 	if len(wrong) == len(class.Spec.Databases) {
 		return fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute, "spec.databases: %s", strings.Join(wrong, "; ")), nil
 	}
-	if verdict, err := r.hosts(ctx, class); verdict != nil || err != nil {
-		return verdict, err
+	for _, check := range []func(context.Context, *v1alpha1.TenantClass) (error, error){r.hosts, r.checkListeners} {
+		if verdict, err := check(ctx, class); verdict != nil || err != nil {
+			return verdict, err
+		}
 	}
 	return r.checkMigrations(ctx, class)
 }
@@ -143,7 +157,7 @@ func (r *Reconciler) checkMigrations(ctx context.Context, class *v1alpha1.Tenant
 // Register adds the controller to a manager.
 func (r *Reconciler) Register(mgr ctrl.Manager) error {
 	changed := builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))
-	return ctrl.NewControllerManagedBy(mgr).
+	c, err := ctrl.NewControllerManagedBy(mgr).
 		Named("tenantclass").
 		For(&v1alpha1.TenantClass{}, changed).
 		Watches(&v1alpha1.TenantDatabase{}, handler.EnqueueRequestsFromMapFunc(r.ofDatabase)).
@@ -151,7 +165,11 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Tenant{}, countLater).
 		Watches(&v1alpha1.DomainClaim{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(gone)).
 		Owns(&networkingv1.Ingress{}).
-		Complete(r)
+		Build(r)
+	if err != nil {
+		return err
+	}
+	return r.watchLate(mgr, c)
 }
 
 func (r *Reconciler) ofDatabase(ctx context.Context, o client.Object) []reconcile.Request {

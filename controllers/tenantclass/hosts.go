@@ -74,10 +74,13 @@ func claimSpec(class *v1alpha1.TenantClass, h routing.ClassHost) v1alpha1.Domain
 	}
 }
 
-// closeHosts takes the class's own routes away before the class goes. Its claims follow when no class
+// closeHosts takes the class's own routes away, and what is left of its shards, before the class goes. Its claims follow when no class
 // declares their hosts any more.
 func (r *Reconciler) closeHosts(ctx context.Context, class *v1alpha1.TenantClass) error {
-	_, err := r.publish(ctx, class, nil, nil)
+	if _, err := r.publish(ctx, class, nil, nil); err != nil {
+		return err
+	}
+	_, err := r.Listeners.Bring(ctx, class.Name, nil, nil)
 	return err
 }
 

@@ -67,9 +67,9 @@ func (k *Keeper) updateSet(ctx context.Context, set *gatewayv1.ListenerSet, spec
 	return k.Update(ctx, set)
 }
 
-// TrimSet takes the listeners of all other hosts out of the tenant's ListenerSet, and the set away when
-// none is left.
-func (k *Keeper) TrimSet(ctx context.Context, namespace string, tenant *v1alpha1.Tenant, keep func(host string) bool) error {
+// TrimSet keeps those listeners of the tenant's ListenerSet whose certificate's Secret is to be kept, and
+// takes the set away when none is left.
+func (k *Keeper) TrimSet(ctx context.Context, namespace string, tenant *v1alpha1.Tenant, keep func(secret string) bool) error {
 	set, err := k.set(ctx, namespace, tenant)
 	if set == nil || err != nil {
 		if fault.ReasonOf(err) != "" {
@@ -79,7 +79,7 @@ func (k *Keeper) TrimSet(ctx context.Context, namespace string, tenant *v1alpha1
 	}
 	spec := *set.Spec.DeepCopy()
 	spec.Listeners = slices.DeleteFunc(spec.Listeners, func(l gatewayv1.ListenerEntry) bool {
-		return l.Hostname == nil || !keep(string(*l.Hostname))
+		return l.TLS == nil || len(l.TLS.CertificateRefs) == 0 || !keep(string(l.TLS.CertificateRefs[0].Name))
 	})
 	if len(spec.Listeners) > 0 {
 		return k.updateSet(ctx, set, spec)

@@ -22,11 +22,11 @@ import (
 // that one writer gives out the places. Without a place, nothing is wanted. It says whether listeners
 // that are not wanted any more are left because routes are attached to them.
 func (k *Keeper) Bring(ctx context.Context, class string, p *Place, wanted []gatewayv1.Listener) (left bool, err error) {
-	used, err := k.attached(ctx)
-	if err != nil {
+	have, err := k.ShardsOf(ctx, k.Client, class)
+	if err != nil || len(have)+len(wanted) == 0 {
 		return false, err
 	}
-	have, err := k.ShardsOf(ctx, k.Client, class)
+	used, err := k.attached(ctx)
 	if err != nil {
 		return false, err
 	}

@@ -1,0 +1,234 @@
+package tenant
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/certificates"
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/listeners"
+	"github.com/tenantry/tenantry/internal/routing"
+)
+
+// +kubebuilder:rbac:groups=cert-manager.io,resources=certificates,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=listenersets,verbs=get;list;watch;create;update;delete
+
+// secured is what TLS means for the hosts of one pass.
+type secured struct {
+	// listeners and secrets are those of hosts that have their own: where they are served.
+	listeners map[string]gatewayv1.ParentReference
+	secrets   map[string]string
+	// waiting are hosts that cannot be served yet, and doubtful those that are routed though a client
+	// may refuse the certificate; both with what is wrong.
+	waiting, doubtful map[string]*fault.Fault
+}
+
+// secure finds out where the tenant's hosts are served by TLS. It orders certificates for custom domains
+// if the class says so: they are in s.hosts, so control of them is proved. A host that has no certificate
+// or no listener yet is taken from s.hosts: nobody is sent to where no answer is.
+func (r *Reconciler) secure(ctx context.Context, s *scope) error {
+	s.tls = secured{
+		listeners: map[string]gatewayv1.ParentReference{}, secrets: map[string]string{},
+		waiting: map[string]*fault.Fault{}, doubtful: map[string]*fault.Fault{},
+	}
+	tls := s.tlsOfClass()
+	if tls == nil || tls.Certificates == v1alpha1.CertificatesExternal {
+		s.tellCertificates(nil)
+		return nil
+	}
+	reports := map[string]*v1alpha1.CertificateStatus{}
+	own := s.ownHosts()
+	if err := r.secureOwn(ctx, s, own, reports); err != nil {
+		return err
+	}
+	for _, host := range s.hosts {
+		if slices.Contains(own, host) {
+			continue
+		}
+		report, err := r.sharedReport(ctx, s, host)
+		if err != nil {
+			return err
+		}
+		if reports[host] = report; report != nil && report.State == v1alpha1.CertificateFailed {
+			s.tls.doubtful[host] = fault.NewWaiting(v1alpha1.ReasonCertificateNotReady, time.Minute, "%s: %s", host, report.Message)
+		}
+	}
+	s.tellCertificates(reports)
+	s.hosts = slices.DeleteFunc(slices.Clone(s.hosts), func(h string) bool { return s.tls.waiting[h] != nil })
+	if primary := s.wish().Primary(); primary != "" {
+		s.tenant.Status.PrimaryDomain = primary
+	}
+	return nil
+}
+
+// secureOwn orders certificates for hosts and finds their listeners.
+func (r *Reconciler) secureOwn(ctx context.Context, s *scope, hosts []string, reports map[string]*v1alpha1.CertificateStatus) error {
+	if len(hosts) == 0 {
+		return nil
+	}
+	place, err := r.placeOf(ctx, s)
+	if fault.ReasonOf(err) != "" {
+		for _, h := range hosts {
+			s.tls.waiting[h] = fault.Of(err, "")
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var ready []routing.HostListener
+	for _, host := range hosts {
+		issued, err := r.order(ctx, s, host, reports)
+		if err != nil {
+			return err
+		}
+		if issued {
+			ready = append(ready, s.ownListener(host))
+		}
+	}
+	if place == nil {
+		for _, h := range ready {
+			s.tls.secrets[h.Host] = h.Secret
+		}
+		return nil
+	}
+	return r.attach(ctx, s, *place, ready)
+}
+
+// placeOf returns where the listeners of custom domains belong; nil for Ingress, which has none.
+func (r *Reconciler) placeOf(ctx context.Context, s *scope) (*listeners.Place, error) {
+	if s.class.Spec.Routing.Gateway == nil {
+		return nil, nil
+	}
+	place, err := r.Listeners.Of(ctx, s.class)
+	return &place, err
+}
+
+// order makes sure that a host's certificate is ordered, and says whether it is there.
+func (r *Reconciler) order(ctx context.Context, s *scope, host string, reports map[string]*v1alpha1.CertificateStatus) (bool, error) {
+	cert, err := r.Certificates.Ensure(ctx, certificates.Order{Host: host, Tenant: s.tenant, Class: s.class, Namespace: s.certificateNamespace()})
+	if f := fault.Of(err, ""); err != nil && f.Reason != "" {
+		s.tls.waiting[host] = f
+		reports[host] = &v1alpha1.CertificateStatus{State: v1alpha1.CertificatePending}
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	report := cert.Report()
+	reports[host] = &report
+	issued, err := r.Certificates.Issued(ctx, cert)
+	switch {
+	case err != nil:
+		return false, err
+	case !issued:
+		s.tls.waiting[host] = notGood(host, "is not there yet", report)
+	case !cert.Good(s.started):
+		s.tls.doubtful[host] = notGood(host, "is no longer good", report)
+	}
+	return issued, nil
+}
+
+func notGood(host, why string, report v1alpha1.CertificateStatus) *fault.Fault {
+	return fault.NewWaiting(v1alpha1.ReasonCertificateNotReady, 5*time.Minute, "%s: its certificate %s: %s", host, why, report.Message)
+}
+
+// attach finds the listener of each host whose certificate is there. A ListenerSet is the tenant's own;
+// places in shards are given out by the controller of classes.
+func (r *Reconciler) attach(ctx context.Context, s *scope, place listeners.Place, hosts []routing.HostListener) error {
+	if place.Sets {
+		if err := r.Listeners.AddToSet(ctx, place, s.tenant, hosts); fault.ReasonOf(err) != "" {
+			for _, h := range hosts {
+				s.tls.waiting[h.Host] = fault.Of(err, "")
+			}
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	found, err := r.Listeners.Find(ctx, s.class.Name, place.Gateway.Namespace, s.tenant)
+	if err != nil {
+		return err
+	}
+	for _, h := range hosts {
+		ref, ok := found.Carrying(h)
+		if !ok {
+			s.tls.waiting[h.Host] = fault.NewWaiting(v1alpha1.ReasonRouteNotAccepted, 15*time.Second,
+				"%s: its certificate is there, and it waits for its listener; the status of class %q says what keeps it, if anything", h.Host, s.class.Name)
+			continue
+		}
+		s.tls.listeners[h.Host] = ref
+	}
+	return nil
+}
+
+// sharedReport says whether the class's certificate is for a host; nil if nobody can tell.
+func (r *Reconciler) sharedReport(ctx context.Context, s *scope, host string) (*v1alpha1.CertificateStatus, error) {
+	if on := s.class.Spec.Routing.Gateway; on != nil {
+		report, err := r.Listeners.For(ctx, on.ParentRefs, host)
+		return &report, err
+	}
+	name := s.class.Spec.Routing.TLS.SecretName
+	if name == "" {
+		return nil, nil
+	}
+	secret := &metav1.PartialObjectMetadata{}
+	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	err := r.Get(ctx, client.ObjectKey{Namespace: s.tenant.Namespace, Name: name}, secret)
+	if apierrors.IsNotFound(err) {
+		return &v1alpha1.CertificateStatus{
+			State:   v1alpha1.CertificateFailed,
+			Message: "Secret " + name + ", which spec.routing.tls.secretName of the class names, does not exist in namespace " + s.tenant.Namespace,
+		}, nil
+	}
+	return &v1alpha1.CertificateStatus{State: v1alpha1.CertificateReady}, err
+}
+
+// unsecure takes away what TLS needed for hosts that are served no longer: first the listener, then
+// certificate and key. Their routes and claims are gone.
+func (r *Reconciler) unsecure(ctx context.Context, s *scope) error {
+	all, err := r.Certificates.OfTenant(ctx, s.tenant)
+	if err != nil {
+		return err
+	}
+	var wanted []client.ObjectKey
+	for _, host := range s.ownHosts() {
+		wanted = append(wanted, client.ObjectKey{Namespace: s.certificateNamespace(), Name: certificates.Name(host, s.tenant.UID)})
+	}
+	extra := slices.DeleteFunc(all, func(c certificates.Certificate) bool { return slices.Contains(wanted, client.ObjectKeyFromObject(&c)) })
+	_, err = r.takeBack(ctx, s.tenant, extra)
+	return err
+}
+
+// takeBack returns how many certificates still wait for their listener to go. Its end is a change of the
+// Gateway, which is watched.
+func (r *Reconciler) takeBack(ctx context.Context, t *v1alpha1.Tenant, certs []certificates.Certificate) (left int, err error) {
+	for i := range certs {
+		c := &certs[i]
+		if err := r.Listeners.TrimSet(ctx, c.Namespace, t, func(secret string) bool { return secret != c.Name }); err != nil {
+			return left, err
+		}
+		found, err := r.Listeners.Find(ctx, t.Spec.ClassName, c.Namespace, t)
+		if err != nil {
+			return left, err
+		}
+		if found.Names(c.Name) {
+			left++
+			err = r.Certificates.Release(ctx, c)
+		} else {
+			err = r.Certificates.Remove(ctx, c)
+		}
+		if err != nil {
+			return left, err
+		}
+	}
+	return left, nil
+}
