@@ -241,7 +241,7 @@ func TestFallbackNamesSomeValues(t *testing.T) {
 		in.values = append(in.values, v1alpha1.DomainClaim{Spec: v1alpha1.DomainClaimSpec{Value: name, Holder: v1alpha1.ClaimHolder{UID: string(types.UID(name))}}})
 	}
 	in.judgeFallback(&rule{})
-	if got, want := in.answer.Advice, "Send the header X-Tenant with a value that a tenant holds; they are a, b, c, d, e, f, g, h, i, j and 2 more"; got != want {
+	if got, want := in.answer.Advice, "Send the header X-Tenant with a value that a tenant holds; held: a, b, c, d, e, f, g, h, i, j and 2 more"; got != want {
 		t.Errorf("advice is %q, want %q", got, want)
 	}
 }

@@ -152,7 +152,7 @@ func known(shared *Shared) string {
 	case len(shared.Values) == 0:
 		return "no tenant holds one yet"
 	case shared.More > 0:
-		return fmt.Sprintf("they are %s and %d more", join(shared.Values), shared.More)
+		return fmt.Sprintf("held: %s and %d more", join(shared.Values), shared.More)
 	}
-	return "they are " + join(shared.Values)
+	return "held: " + join(shared.Values)
 }

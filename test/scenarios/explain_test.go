@@ -209,7 +209,7 @@ func TestExplain(t *testing.T) {
 		"shared by path":       {explain.Query{Host: w.Host("app"), Path: "/acme/x"}, explain.Served, "acme", "/acme/x is served"},
 		"fallback, no header":  {explain.Query{Host: w.Host("api")}, explain.Fallback, "", "Send the header X-Tenant"},
 		"fallback, bad header": {explain.Query{Host: w.Host("api"), Headers: header("nobody")}, explain.Fallback, "", "with X-Tenant: nobody names no tenant"},
-		"fallback, half path":  {explain.Query{Host: w.Host("app"), Path: "/acmex"}, explain.Fallback, "", "Begin the path with one that a tenant holds; they are /acme"},
+		"fallback, half path":  {explain.Query{Host: w.Host("app"), Path: "/acmex"}, explain.Fallback, "", "Begin the path with one that a tenant holds; held: /acme"},
 		"shared, suspended":    {explain.Query{Host: w.Host("api"), Headers: header("paused")}, explain.Suspended, "paused", "The host's fallback answers"},
 		"suspended":            {explain.Query{Host: w.Host("paused")}, explain.Suspended, "paused", "Take spec.suspended away"},
 		"holding":              {explain.Query{Host: w.Host("held")}, explain.Holding, "held", "Service " + w.Namespace + "/holding:8080"},
