@@ -266,7 +266,7 @@ func TestReachableByGateway(t *testing.T) {
 			gateway: at(gatewayv1.GatewayStatusAddress{Type: new(gatewayv1.AddressType("example.com/vpc")), Value: "x"}),
 			want:    []string{"has no address in its status"},
 		},
-		"no such listener": {section: "nosuch", want: []string{"listener nosuch of Gateway", "has no listener"}},
+		"no such listener": {section: "nosuch", want: []string{"no listener", "fits the host"}},
 		"plain HTTP at a listener for HTTPS": {
 			gateway: func(g *gatewayv1.Gateway) { g.Spec.Listeners[0].Protocol = gatewayv1.HTTPSProtocolType },
 			want:    []string{"https://", "no HTTP answer"},

@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -35,11 +34,25 @@ type finder struct {
 	routing   *v1alpha1.Routing
 	routes    []gatewayv1.HTTPRoute
 	ingresses []networkingv1.Ingress
-	gateways  map[client.ObjectKey]*gatewayv1.Gateway
+	parents   map[parentKey]*parent
+}
+
+// parentKey is a Gateway or a ListenerSet to which routes attach.
+type parentKey struct {
+	kind gatewayv1.Kind
+	client.ObjectKey
+}
+
+func (k parentKey) String() string { return string(k.kind) + " " + k.ObjectKey.String() }
+
+// parent is what one has.
+type parent struct {
+	listeners []gatewayv1.Listener
+	addresses []gatewayv1.GatewayStatusAddress
 }
 
 func (r *Reconciler) newFinder(s *scope) *finder {
-	f := &finder{Reader: r.Client, routing: s.class.Spec.Routing, gateways: map[client.ObjectKey]*gatewayv1.Gateway{}}
+	f := &finder{Reader: r.Client, routing: s.class.Spec.Routing, parents: map[parentKey]*parent{}}
 	// route has just seen that these are deployed.
 	f.routes, f.ingresses = wantedRoutes(s.wish())
 	return f
@@ -47,70 +60,114 @@ func (r *Reconciler) newFinder(s *scope) *finder {
 
 // entrances returns the ways by which a host's route can be reached.
 func (f *finder) entrances(ctx context.Context, host string) ([]entrance, error) {
-	var found []entrance
 	for i := range f.routes {
-		if !slices.Contains(f.routes[i].Spec.Hostnames, gatewayv1.Hostname(host)) {
-			continue
+		// Where a host has several routes, the first one serves it.
+		if slices.Contains(f.routes[i].Spec.Hostnames, gatewayv1.Hostname(host)) {
+			return f.byGateways(ctx, f.routes[i].Spec.ParentRefs, host)
 		}
-		for _, parent := range f.routes[i].Spec.ParentRefs {
-			e, err := f.byGateway(ctx, parent, host)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, e)
-		}
-		return found, nil // Where a host has several routes, the first one serves it.
 	}
 	for i := range f.ingresses {
 		if slices.ContainsFunc(f.ingresses[i].Spec.Rules, func(r networkingv1.IngressRule) bool { return r.Host == host }) {
 			e, err := f.byIngress(ctx, client.ObjectKeyFromObject(&f.ingresses[i]))
-			return append(found, e), err
+			return []entrance{e}, err
 		}
 	}
-	return found, nil
+	return nil, nil
 }
 
 func unanswerable(format string, args ...any) error {
 	return fault.NewWaiting(v1alpha1.ReasonProbeFailed, time.Minute, format, args...)
 }
 
-func (f *finder) byGateway(ctx context.Context, parent gatewayv1.ParentReference, host string) (entrance, error) {
-	key := types.NamespacedName{Namespace: string(*parent.Namespace), Name: string(parent.Name)}
-	gateway := f.gateways[key]
-	if gateway == nil {
-		gateway = &gatewayv1.Gateway{}
-		if err := f.Get(ctx, key, gateway); err != nil {
-			return entrance{}, err
+// byGateways leaves out listeners that are for others of the route's hosts.
+func (f *finder) byGateways(ctx context.Context, refs []gatewayv1.ParentReference, host string) ([]entrance, error) {
+	var found []entrance
+	for _, ref := range refs {
+		key := keyOf(ref)
+		p, err := f.parent(ctx, key)
+		if err != nil {
+			return nil, err
 		}
-		f.gateways[key] = gateway
+		listener := listenerFor(p.listeners, ref.SectionName, host)
+		if listener == nil {
+			continue
+		}
+		e := entrance{via: key.String(), tls: listener.Protocol == gatewayv1.HTTPSProtocolType}
+		if ref.SectionName != nil {
+			e.via = "listener " + string(*ref.SectionName) + " of " + e.via
+		}
+		if e.addresses = addresses(p, listener.Port); len(e.addresses) == 0 {
+			return nil, unanswerable("%s: %s has no address in its status, so that nobody can ask for the host; does its controller run, and publish one?", host, key)
+		}
+		found = append(found, e)
 	}
-	e := entrance{via: "Gateway " + key.String()}
-	if parent.SectionName != nil {
-		e.via = "listener " + string(*parent.SectionName) + " of " + e.via
+	if len(found) == 0 {
+		return nil, unanswerable("%s: no listener for HTTP or HTTPS to which its route attaches fits the host", host)
 	}
-	listener := listenerFor(gateway, parent.SectionName, host)
-	if listener == nil {
-		return e, unanswerable("%s: %s has no listener for HTTP or HTTPS that fits the host", host, e.via)
+	return found, nil
+}
+
+func keyOf(ref gatewayv1.ParentReference) parentKey {
+	key := parentKey{"Gateway", client.ObjectKey{Namespace: string(*ref.Namespace), Name: string(ref.Name)}}
+	if ref.Kind != nil {
+		key.kind = *ref.Kind
 	}
-	e.tls = listener.Protocol == gatewayv1.HTTPSProtocolType
-	for _, a := range gateway.Status.Addresses {
+	return key
+}
+
+func (f *finder) parent(ctx context.Context, key parentKey) (*parent, error) {
+	if p := f.parents[key]; p != nil {
+		return p, nil
+	}
+	p, err := f.read(ctx, key)
+	if err == nil {
+		f.parents[key] = p
+	}
+	return p, err
+}
+
+// read : a ListenerSet has listeners of its own, and its Gateway's addresses.
+func (f *finder) read(ctx context.Context, key parentKey) (*parent, error) {
+	if key.kind != "ListenerSet" {
+		gateway := &gatewayv1.Gateway{}
+		err := f.Get(ctx, key.ObjectKey, gateway)
+		return &parent{gateway.Spec.Listeners, gateway.Status.Addresses}, err
+	}
+	set := &gatewayv1.ListenerSet{}
+	if err := f.Get(ctx, key.ObjectKey, set); err != nil {
+		return nil, err
+	}
+	of := client.ObjectKey{Namespace: set.Namespace, Name: string(set.Spec.ParentRef.Name)}
+	if set.Spec.ParentRef.Namespace != nil {
+		of.Namespace = string(*set.Spec.ParentRef.Namespace)
+	}
+	gateway, err := f.parent(ctx, parentKey{"Gateway", of})
+	if err != nil {
+		return nil, err
+	}
+	p := &parent{addresses: gateway.addresses}
+	for _, l := range set.Spec.Listeners {
+		p.listeners = append(p.listeners, gatewayv1.Listener{Name: l.Name, Hostname: l.Hostname, Port: l.Port, Protocol: l.Protocol})
+	}
+	return p, nil
+}
+
+func addresses(p *parent, port gatewayv1.PortNumber) (list []string) {
+	for _, a := range p.addresses {
 		known := a.Type == nil || *a.Type == gatewayv1.IPAddressType || *a.Type == gatewayv1.HostnameAddressType
 		if known && a.Value != "" && !domains.IsWildcard(a.Value) {
-			e.addresses = append(e.addresses, net.JoinHostPort(a.Value, strconv.Itoa(int(listener.Port))))
+			list = append(list, net.JoinHostPort(a.Value, strconv.Itoa(int(port))))
 		}
 	}
-	if len(e.addresses) == 0 {
-		return e, unanswerable("%s: Gateway %s has no address in its status, so that nobody can ask for the host; does its controller run, and publish one?", host, key)
-	}
-	return e, nil
+	return list
 }
 
 // listenerFor returns the listener to which a route for a host attaches. Of several, it is the one that
 // needs no certificate.
-func listenerFor(gateway *gatewayv1.Gateway, section *gatewayv1.SectionName, host string) *gatewayv1.Listener {
+func listenerFor(listeners []gatewayv1.Listener, section *gatewayv1.SectionName, host string) *gatewayv1.Listener {
 	for _, protocol := range []gatewayv1.ProtocolType{gatewayv1.HTTPProtocolType, gatewayv1.HTTPSProtocolType} {
-		for i := range gateway.Spec.Listeners {
-			l := &gateway.Spec.Listeners[i]
+		for i := range listeners {
+			l := &listeners[i]
 			if l.Protocol == protocol && (section == nil || l.Name == *section) && fits(l.Hostname, host) {
 				return l
 			}

@@ -59,9 +59,7 @@ func (r *Reconciler) targets(ctx context.Context, s *scope) ([]probing.Target, e
 		for _, e := range entrances {
 			targets = append(targets, probing.Target{
 				Host: host, Via: e.via, Addresses: e.addresses, TLS: e.tls, Path: probe.Path, Want: s.expects(host),
-				Timeout:  time.Duration(probe.TimeoutSeconds) * time.Second,
-				Interval: time.Duration(probe.IntervalSeconds) * time.Second,
-				Presumed: s.presumed(host),
+				Timeout: timeout(probe), Interval: time.Duration(probe.IntervalSeconds) * time.Second, Presumed: s.presumed(host),
 			})
 		}
 	}
@@ -128,8 +126,8 @@ func judge(s *scope, targets []probing.Target, verdicts []probing.Verdict) (outc
 		return outcome{}, fault.NewWaiting(v1alpha1.ReasonProgressing, settling,
 			"Waits for the first answer of %s through the data plane", strings.Join(open, ", "))
 	}
-	return done(fmt.Sprintf("The data plane answers on %s as it should; this is at most %.0f s old",
-		strings.Join(good, ", "), ageOf(&targets[0]).Seconds())), nil
+	return done(fmt.Sprintf("The data plane answers on %s as it should; this is at most %d s old",
+		strings.Join(good, ", "), 2*s.class.Spec.Routing.Probe.IntervalSeconds)), nil
 }
 
 // ofHost lists what is wrong with one host, by whichever way in.
@@ -149,10 +147,12 @@ func (s *scope) mark(host string, state v1alpha1.DomainState, message string) {
 	}
 }
 
-// ageOf bounds the age of what is said about a host that answers: an interval passes, and then two
-// requests in a row must fail before anything else is said.
-func ageOf(t *probing.Target) time.Duration {
-	return max(2*t.Interval, t.Interval+2*t.Timeout+time.Second)
+// timeout is short enough for what is said about a host that answers to be at most two intervals old:
+// an interval passes, and then two requests in a row must fail, a second apart, before anything else is
+// said.
+func timeout(probe *v1alpha1.ReachabilityProbe) time.Duration {
+	interval := time.Duration(probe.IntervalSeconds) * time.Second
+	return min(time.Duration(probe.TimeoutSeconds)*time.Second, (interval-time.Second)/2)
 }
 
 // leaveUnasked asks the tenant's hosts no more: they are not meant to answer.

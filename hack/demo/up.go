@@ -158,5 +158,26 @@ func (d *demo) startDataPlane(ctx context.Context) (err error) {
 		return err
 	}
 	d.out.say("Gateway edge and IngressClass traefik lead to it")
+	return d.probeByIngress(ctx)
+}
+
+// probeByIngress tells the classes that route by Ingress at which port to ask hosts: the status of an
+// Ingress has none. It is a change of its own, so that applying the samples again leaves it alone.
+func (d *demo) probeByIngress(ctx context.Context) error {
+	var classes v1alpha1.TenantClassList
+	if err := d.admin.List(ctx, &classes); err != nil {
+		return err
+	}
+	for i := range classes.Items {
+		class := &classes.Items[i]
+		before := class.DeepCopy()
+		if class.Spec.Routing == nil || class.Spec.Routing.Ingress == nil {
+			continue
+		}
+		class.Spec.Routing.Ingress.Port = int32(d.servers.Traefik.HTTPPort)
+		if err := d.admin.Patch(ctx, class, client.MergeFrom(before)); err != nil {
+			return err
+		}
+	}
 	return nil
 }

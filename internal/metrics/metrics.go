@@ -1,7 +1,7 @@
 // Package metrics tells Prometheus how the objects of Tenantry are: how many of each kind are
-// Ready, and why the others are not. It counts in the cache at each scrape, so that a series
-// never outlives its objects. Series are by kind and reason, not by object: their number does not
-// grow with the fleet.
+// Ready, and why the others are not; how many domains of each class are served, or not reachable. It
+// counts in the cache at each scrape, so that a series never outlives its objects. Series are by kind
+// and reason, or by class and state, not by object: their number does not grow with the fleet.
 package metrics
 
 import (
@@ -24,6 +24,9 @@ const scrapeTimeout = 5 * time.Second
 var objects = prometheus.NewDesc("tenantry_objects",
 	"Objects by kind and by status and reason of their condition Ready.", []string{"kind", "ready", "reason"}, nil)
 
+var hosts = prometheus.NewDesc("tenantry_domains",
+	"Domains of Tenants by class and by state, such as Serving or Unreachable.", []string{"class", "state"}, nil)
+
 // Collector counts objects.
 type Collector struct {
 	// Reader lists the objects; it should be a cache.
@@ -31,7 +34,10 @@ type Collector struct {
 }
 
 // Describe implements prometheus.Collector.
-func (c *Collector) Describe(ch chan<- *prometheus.Desc) { ch <- objects }
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- objects
+	ch <- hosts
+}
 
 // Collect implements prometheus.Collector. A kind that cannot be listed has no series.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
@@ -51,7 +57,27 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		for state, n := range count(list) {
 			ch <- prometheus.MustNewConstMetric(objects, prometheus.GaugeValue, float64(n), kind, state.ready, state.reason)
 		}
+		if tenants, ok := list.(*v1alpha1.TenantList); ok {
+			for of, n := range countDomains(tenants) {
+				ch <- prometheus.MustNewConstMetric(hosts, prometheus.GaugeValue, float64(n), of.class, string(of.state))
+			}
+		}
 	}
+}
+
+type domainsOf struct {
+	class string
+	state v1alpha1.DomainState
+}
+
+func countDomains(tenants *v1alpha1.TenantList) map[domainsOf]int {
+	counts := map[domainsOf]int{}
+	for i := range tenants.Items {
+		for _, d := range tenants.Items[i].Status.Domains {
+			counts[domainsOf{tenants.Items[i].Spec.ClassName, d.State}]++
+		}
+	}
+	return counts
 }
 
 type state struct{ ready, reason string }

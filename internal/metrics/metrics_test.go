@@ -46,6 +46,30 @@ tenantry_objects{kind="Tenant",ready="Unknown",reason="Pending"} 1
 	}
 }
 
+func TestCollectorCountsDomains(t *testing.T) {
+	tenant := func(class string, states ...v1alpha1.DomainState) (t v1alpha1.Tenant) {
+		t.Spec.ClassName = class
+		for _, s := range states {
+			t.Status.Domains = append(t.Status.Domains, v1alpha1.TenantDomainStatus{State: s})
+		}
+		return t
+	}
+	c := &metrics.Collector{Reader: shelf{tenants: []v1alpha1.Tenant{
+		tenant("a", v1alpha1.DomainServing, v1alpha1.DomainUnreachable), tenant("a", v1alpha1.DomainServing), tenant("b"),
+		tenant("c", v1alpha1.DomainServing),
+	}}}
+	want := `
+# HELP tenantry_domains Domains of Tenants by class and by state, such as Serving or Unreachable.
+# TYPE tenantry_domains gauge
+tenantry_domains{class="a",state="Serving"} 2
+tenantry_domains{class="a",state="Unreachable"} 1
+tenantry_domains{class="c",state="Serving"} 1
+`
+	if err := testutil.CollectAndCompare(c, strings.NewReader(want), "tenantry_domains"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCollectorSaysWhenItCannotCount(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(&metrics.Collector{Reader: shelf{err: errors.New("cache is not there")}})

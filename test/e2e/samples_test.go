@@ -27,11 +27,11 @@ func applySamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := setup.Listen(edge, traefik.HTTPPort); err != nil {
-		t.Fatal(err)
-	}
 	product, err := setup.Render(ctx, "config/samples")
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := setup.Listen(slices.Concat(edge, product), traefik.HTTPPort); err != nil {
 		t.Fatal(err)
 	}
 	namespaces, others := setup.Namespaces(product)

@@ -91,10 +91,16 @@ func Without(objects []*unstructured.Unstructured, kinds ...string) []*unstructu
 	})
 }
 
-// Listen gives every listener of the Gateways among the objects the port: a Gateway of Traefik has
-// the ports of Traefik's entry points.
+// Listen gives every listener of the Gateways among the objects the port, and every TenantClass that
+// routes by Ingress: a Gateway of Traefik has the ports of Traefik's entry points, and the class is asked
+// where to probe.
 func Listen(objects []*unstructured.Unstructured, port int) error {
 	for _, object := range objects {
+		if _, byIngress, _ := unstructured.NestedMap(object.Object, "spec", "routing", "ingress"); byIngress && object.GetKind() == "TenantClass" {
+			if err := unstructured.SetNestedField(object.Object, int64(port), "spec", "routing", "ingress", "port"); err != nil {
+				return err
+			}
+		}
 		if object.GetKind() != "Gateway" {
 			continue
 		}

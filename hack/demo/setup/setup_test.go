@@ -71,8 +71,27 @@ func TestDecodeRefusesWhatIsNoYAML(t *testing.T) {
 
 func TestListen(t *testing.T) {
 	objects := decoded(t)
-	if err := Listen(objects, 8080); err != nil {
+	classes, err := Decode([]byte(`
+kind: TenantClass
+spec: {routing: {ingress: {className: traefik}}}
+---
+kind: TenantClass
+spec: {routing: {gateway: {}}}
+`))
+	if err != nil {
 		t.Fatal(err)
+	}
+	if err := Listen(append(objects, classes...), 8080); err != nil {
+		t.Fatal(err)
+	}
+	routings := []any{
+		map[string]any{"ingress": map[string]any{"className": "traefik", "port": int64(8080)}},
+		map[string]any{"gateway": map[string]any{}},
+	}
+	for i, class := range classes {
+		if diff := cmp.Diff(map[string]any{"routing": routings[i]}, class.Object["spec"]); diff != "" {
+			t.Error(diff)
+		}
 	}
 	listeners, _, err := unstructured.NestedSlice(objects[1].Object, "spec", "listeners")
 	if err != nil {
