@@ -66,13 +66,16 @@ func lookalikes(names []string, room int) []string {
 
 // spell joins the parts of a name by an underscore where a bit is set, and by a hyphen elsewhere.
 func spell(parts []string, mask int) string {
-	name := parts[0]
-	for i, part := range parts[1:] {
-		if mask&(1<<i) != 0 {
-			name += "_" + part
-		} else {
-			name += "-" + part
+	var name strings.Builder
+	for i, part := range parts {
+		switch {
+		case i == 0:
+		case mask&(1<<(i-1)) != 0:
+			name.WriteByte('_')
+		default:
+			name.WriteByte('-')
 		}
+		name.WriteString(part)
 	}
-	return name
+	return name.String()
 }

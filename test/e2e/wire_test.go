@@ -24,12 +24,10 @@ import (
 // reply is what a client gets back, from the sample backend, from a stand, or from the data plane.
 type reply struct {
 	answer
-	// Stand is the name of the stand that answered; Path, Named and Headers are what it saw of
-	// the request: its path, the tenant headers in all spellings, and all headers.
-	Stand   string
-	Path    string
-	Named   []string
-	Headers http.Header
+	// Stand is the name of the stand that answered; Host, Path and Named are what it saw of the
+	// request, Named being the tenant headers in all spellings.
+	Stand, Host, Path string
+	Named             []string
 	// Body is the text of whatever else answered.
 	Body string
 }
@@ -90,16 +88,15 @@ func get(ctx context.Context, host, path string, headers ...string) (reply, erro
 }
 
 // awaitWho waits until a request is answered by the wanted one.
-func awaitWho(t testing.TB, want string, ask func(context.Context) (reply, error)) reply {
+func awaitWho(t testing.TB, want string, ask func(context.Context) (reply, error)) {
 	t.Helper()
-	var r reply
-	operator.Poll(t, operator.Soon, func() (err error) {
-		if r, err = ask(t.Context()); err == nil && r.who() != want {
+	operator.Poll(t, operator.Soon, func() error {
+		r, err := ask(t.Context())
+		if err == nil && r.who() != want {
 			err = fmt.Errorf("answered by %q, not by %q (%s)", r.who(), want, r.Body)
 		}
 		return err
 	})
-	return r
 }
 
 // stand is a little web server behind a Service, in this process in the place of Pods: it answers
@@ -120,9 +117,11 @@ func (s *site) stand(t testing.TB, namespace, name string, status int) {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(status)
-			_ = json.NewEncoder(w).Encode(map[string]any{
-				"stand": name, "path": r.RequestURI, "named": named(r.Header), "headers": r.Header,
-			})
+			text, err := json.Marshal(reply{Stand: name, Host: r.Host, Path: r.RequestURI, Named: named(r.Header)})
+			if err != nil {
+				t.Error(err)
+			}
+			_, _ = w.Write(text)
 		}),
 	}
 	go func() { _ = server.Serve(listener) }()
@@ -142,12 +141,12 @@ func named(h http.Header) (values []string) {
 
 // census counts who answers, one request after the other, until the returned function is called; the
 // last is asked after that.
-func census(t testing.TB, ask func(context.Context) (reply, error)) (stop func() tally) {
+func census(t testing.TB, ask func(context.Context) (reply, error)) (stop func() *tally) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan tally, 1)
+	done := make(chan *tally, 1)
 	go func() {
-		seen := tally{counts: map[string]int{}}
+		seen := newTally()
 		defer func() { done <- seen }()
 		ticker := time.NewTicker(25 * time.Millisecond)
 		defer ticker.Stop()
@@ -167,7 +166,7 @@ func census(t testing.TB, ask func(context.Context) (reply, error)) (stop func()
 			}
 		}
 	}()
-	return func() tally {
+	return func() *tally {
 		cancel()
 		return <-done
 	}
@@ -179,6 +178,8 @@ type tally struct {
 	counts map[string]int
 }
 
+func newTally() *tally { return &tally{counts: map[string]int{}} }
+
 func (c *tally) add(who string) {
 	if len(c.order) == 0 || c.order[len(c.order)-1] != who {
 		c.order = append(c.order, who)
@@ -186,7 +187,7 @@ func (c *tally) add(who string) {
 	c.counts[who]++
 }
 
-func (c tally) String() string {
+func (c *tally) String() string {
 	var parts []string
 	for _, who := range slices.Sorted(maps.Keys(c.counts)) {
 		parts = append(parts, fmt.Sprintf("%d× %s", c.counts[who], who))
@@ -194,8 +195,16 @@ func (c tally) String() string {
 	return strings.Join(parts, ", ")
 }
 
+// served lists who answered one after the other, without refusals and what stands answer for nobody.
+func (c *tally) served(except ...string) []string {
+	who := slices.DeleteFunc(slices.Clone(c.order), func(w string) bool {
+		return w[0] >= '1' && w[0] <= '9' || slices.Contains(except, w)
+	})
+	return slices.Compact(who)
+}
+
 // only checks that nobody else answered.
-func (c tally) only(t testing.TB, want ...string) {
+func (c *tally) only(t testing.TB, want ...string) {
 	t.Helper()
 	for who := range c.counts {
 		if !slices.Contains(want, who) {
