@@ -23,7 +23,7 @@ func (b *bench) canary(t *testing.T) {
 	t.Helper()
 	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) {
 		ms.Spec.Rollout = &v1alpha1.Rollout{Rings: []v1alpha1.RolloutRing{{
-			Name: "canary", SoakSeconds: 3600, Selector: metav1.LabelSelector{MatchLabels: map[string]string{"ring": "canary"}},
+			Name: "canary", SoakSeconds: 3600, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"ring": "canary"}},
 		}}}
 	})
 	b.pass(t, b.Set)

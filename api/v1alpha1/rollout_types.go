@@ -65,7 +65,7 @@ type RolloutRing struct {
 	// selector picks Tenants by their labels.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="has(self.matchLabels) && size(self.matchLabels) > 0 || has(self.matchExpressions) && size(self.matchExpressions) > 0",message="an empty selector selects every tenant and leaves none to the rings behind it; name labels, or leave the ring out: who is in no ring comes last"
-	Selector metav1.LabelSelector `json:"selector,omitzero"`
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 
 	// soakSeconds is how long the next ring waits when this one is done.
 	// +optional
@@ -78,11 +78,13 @@ type RolloutRing struct {
 type MigrationSetVersion struct {
 	// version is the newest version that the set held.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Version string `json:"version,omitempty"`
 
 	// digest is the SHA-256 over all migrations of that version.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=80
 	Digest string `json:"digest,omitempty"`
 }
@@ -135,7 +137,7 @@ type RolloutStatus struct {
 
 	// pace is how fast tenants are updated, as measured.
 	// +optional
-	Pace *RolloutPace `json:"pace,omitempty"`
+	Pace *RolloutPaceStatus `json:"pace,omitempty"`
 
 	// estimatedCompletion is when the rollout ends at this pace with the soak times ahead, rounded
 	// up. There is none while the pace is unknown or the rollout stands still.
@@ -143,8 +145,8 @@ type RolloutStatus struct {
 	EstimatedCompletion *metav1.Time `json:"estimatedCompletion,omitempty"`
 }
 
-// RolloutPace is a measurement of a rollout's pace, begun anew with each ring.
-type RolloutPace struct {
+// RolloutPaceStatus is a measurement of a rollout's pace, begun anew with each ring.
+type RolloutPaceStatus struct {
 	// since is when it began. It is gone while the rollout stands still.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
@@ -165,11 +167,13 @@ type RolloutStop struct {
 	// resume is the value of the annotation tenantry.dev/resume-rollout that lets this rollout go
 	// on.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	Resume string `json:"resume,omitempty"`
 
 	// failureBudget is the budget that was spent; another one that suffices lets the rollout go on.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16
 	FailureBudget string `json:"failureBudget,omitempty"`
 }
@@ -255,21 +259,25 @@ type FailedTenant struct {
 
 	// ring that the tenant is in.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=32
 	Ring string `json:"ring,omitempty"`
 
 	// version at which the tenant stands.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Version string `json:"version,omitempty"`
 
 	// reason is that of the Tenant's condition.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	Reason string `json:"reason,omitempty"`
 
 	// message is the beginning of that of the Tenant's condition.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	Message string `json:"message,omitempty"`
 }

@@ -3,6 +3,7 @@ package migrationset
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -52,13 +53,14 @@ func progress(o client.Object) string {
 	if !ok {
 		return ""
 	}
-	text := fmt.Sprint(t.Spec.ClassName, t.Spec.Migrations != nil, t.DeletionTimestamp.IsZero(), t.Labels, t.Status.Version, t.Status.Digest)
+	var text strings.Builder
+	fmt.Fprint(&text, t.Spec.ClassName, t.Spec.Migrations != nil, t.DeletionTimestamp.IsZero(), t.Labels, t.Status.Version, t.Status.Digest)
 	for _, c := range t.Status.Conditions {
 		if c.Type != v1alpha1.ConditionReconciling && c.Type != v1alpha1.ConditionStalled {
-			text += "/" + string(c.Status) + c.Reason
+			fmt.Fprintf(&text, "/%s%s", c.Status, c.Reason)
 		}
 	}
-	return text
+	return text.String()
 }
 
 func (r *Reconciler) countLater(ctx context.Context, o client.Object, q queue) {

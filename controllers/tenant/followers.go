@@ -100,12 +100,13 @@ func readiness(ms *v1alpha1.MigrationSet) string {
 
 // course is what tenants go by in a set, without the counts that change with every tenant.
 func course(ms *v1alpha1.MigrationSet) string {
-	text := fmt.Sprintf("%d %s %s ", ms.Generation, ms.Annotations[v1alpha1.AnnotationRetry], ms.Status.Digest)
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d %s %s ", ms.Generation, ms.Annotations[v1alpha1.AnnotationRetry], ms.Status.Digest)
 	if st := ms.Status.Rollout; st != nil {
-		text += fmt.Sprint(st.Digest, st.CompletedAt != nil, st.Stopped != nil)
+		fmt.Fprint(&text, st.Digest, st.CompletedAt != nil, st.Stopped != nil)
 		for _, ring := range st.Rings {
-			text += fmt.Sprintf(" %s:%t", ring.Name, ring.State == v1alpha1.RingDone)
+			fmt.Fprintf(&text, " %s:%t", ring.Name, ring.State == v1alpha1.RingDone)
 		}
 	}
-	return text
+	return text.String()
 }

@@ -21,7 +21,7 @@ func version(n int) v1alpha1.MigrationSetVersion {
 
 // ring is a ring of the tenants with the label ring=<name>.
 func ring(name string, soak int32) v1alpha1.RolloutRing {
-	return v1alpha1.RolloutRing{Name: name, SoakSeconds: soak, Selector: metav1.LabelSelector{MatchLabels: map[string]string{"ring": name}}}
+	return v1alpha1.RolloutRing{Name: name, SoakSeconds: soak, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"ring": name}}}
 }
 
 func budgetOf(text string) *intstr.IntOrString { return new(intstr.Parse(text)) }

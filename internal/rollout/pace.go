@@ -15,8 +15,8 @@ const (
 )
 
 // remeasured begins a measurement; the last pace holds until there is a new one.
-func (d *decision) remeasured() *v1alpha1.RolloutPace {
-	pace := &v1alpha1.RolloutPace{Since: new(metav1.NewTime(d.Now)), Updated: d.updates()}
+func (d *decision) remeasured() *v1alpha1.RolloutPaceStatus {
+	pace := &v1alpha1.RolloutPaceStatus{Since: new(metav1.NewTime(d.Now)), Updated: d.updates()}
 	if last := d.status.Pace; last != nil {
 		pace.TenantsPerMinute = last.TenantsPerMinute
 	}
@@ -58,20 +58,20 @@ func (d *decision) estimate(out Decision) {
 }
 
 // measured is the pace, or the last one as long as there is too little to measure.
-func measured(pace v1alpha1.RolloutPace, updated int32, now time.Time) int32 {
+func measured(pace v1alpha1.RolloutPaceStatus, updated int32, now time.Time) int32 {
 	took, n := now.Sub(pace.Since.Time), updated-pace.Updated
 	if took < measuredFor || n < measuredBy {
 		return pace.TenantsPerMinute
 	}
-	return twoDigits(int32(int64(n) * int64(time.Minute) / int64(took)))
+	return twoDigits(int64(n) * int64(time.Minute) / int64(took))
 }
 
-func twoDigits(n int32) int32 {
-	unit := int32(1)
+func twoDigits(n int64) int32 {
+	n, unit := min(n, maxTenants), int64(1)
 	for n/unit >= 100 {
 		unit *= 10
 	}
-	return max(n/unit*unit, 1)
+	return int32(max(n/unit*unit, 1)) //nolint:gosec // bounded above
 }
 
 // left is how long the rollout takes from now: tenants at the pace, and soak times of rings that are

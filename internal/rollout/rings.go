@@ -26,7 +26,7 @@ func Compile(spec *v1alpha1.Rollout) (Rings, error) {
 	var rings Rings
 	if spec != nil {
 		for i, ring := range spec.Rings {
-			selector, err := metav1.LabelSelectorAsSelector(&ring.Selector)
+			selector, err := metav1.LabelSelectorAsSelector(ring.Selector)
 			if err != nil {
 				return nil, fault.NewInvalid(v1alpha1.ReasonInvalidRollout, "spec.rollout.rings[%d] (%s): selector: %s", i, ring.Name, err)
 			}

@@ -80,37 +80,35 @@ func Observe(t *v1alpha1.Tenant, target v1alpha1.MigrationSetVersion) Tenant {
 		o.Failure = &Failure{Reason: migrated.Reason, Message: migrated.Message, Refused: Refused(migrated.Reason)}
 		o.Since = migrated.LastTransitionTime.Time
 	}
-	o.health(t)
+	o.Healthy, o.Trouble, o.Since = health(t, o)
 	return o
 }
 
-// health finds out whether the tenant works, and since when it does not.
-func (o *Tenant) health(t *v1alpha1.Tenant) {
+// health finds out whether the tenant works, what is wrong if not, and since when.
+func health(t *v1alpha1.Tenant, o Tenant) (healthy bool, trouble Failure, since time.Time) {
 	ready := condition(t, v1alpha1.ConditionReady)
-	if ready == nil {
-		o.Trouble, o.Since = Failure{Reason: v1alpha1.ReasonPending}, t.CreationTimestamp.Time
-		return
+	switch {
+	case ready == nil:
+		return false, Failure{Reason: v1alpha1.ReasonPending}, t.CreationTimestamp.Time
+	case ready.Status == metav1.ConditionTrue || ready.Reason == v1alpha1.ReasonSuspended:
+		return true, Failure{}, o.Since
 	}
-	if ready.Status == metav1.ConditionTrue || ready.Reason == v1alpha1.ReasonSuspended {
-		o.Healthy = true
-		return
+	since = ready.LastTransitionTime.Time
+	if o.Since.After(since) {
+		since = o.Since
 	}
-	if at := ready.LastTransitionTime.Time; at.After(o.Since) {
-		o.Since = at
-	}
-	o.Trouble = Failure{Reason: ready.Reason, Message: ready.Message}
+	trouble = Failure{Reason: ready.Reason, Message: ready.Message}
 	claims := condition(t, v1alpha1.ConditionDomainsClaimed)
 	if claims == nil || claims.Status != metav1.ConditionFalse || claims.Reason != ready.Reason || !o.AtTarget {
-		return
+		return false, trouble, since
 	}
 	// Ready names the first failure, the claims'; there may be others behind it.
 	for _, name := range behind {
 		if c := condition(t, name); c != nil && c.Status == metav1.ConditionFalse && c.Reason != v1alpha1.ReasonSuspended {
-			o.Trouble = Failure{Reason: c.Reason, Message: c.Message}
-			return
+			return false, Failure{Reason: c.Reason, Message: c.Message}, since
 		}
 	}
-	o.Healthy = true
+	return true, trouble, since
 }
 
 func condition(t *v1alpha1.Tenant, name string) *metav1.Condition {

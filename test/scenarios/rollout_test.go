@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -53,7 +54,7 @@ func (f *fleet) add(t *testing.T, name string) *v1alpha1.Tenant {
 func ringsOf(soak int32, letters ...string) (rings []v1alpha1.RolloutRing) {
 	for _, letter := range letters {
 		rings = append(rings, v1alpha1.RolloutRing{
-			Name: letter, SoakSeconds: soak, Selector: metav1.LabelSelector{MatchLabels: map[string]string{"ring": letter}},
+			Name: letter, SoakSeconds: soak, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"ring": letter}},
 		})
 	}
 	return rings
@@ -128,9 +129,7 @@ func (f *fleet) wantVersions(t *testing.T, what string, wants ...map[string]stri
 	t.Helper()
 	want := map[string]string{}
 	for _, some := range wants {
-		for name, version := range some {
-			want[name] = version
-		}
+		maps.Copy(want, some)
 	}
 	if diff := cmp.Diff(want, f.versions(t)); diff != "" {
 		t.Errorf("versions, %s (-want +got):\n%s", what, diff)
@@ -146,11 +145,12 @@ func (f *fleet) stays(t *testing.T, what string, wants ...map[string]string) {
 	f.wantVersions(t, what+", after a while", wants...)
 }
 
-func (f *fleet) awaitVersion(t *testing.T, version string, names ...string) {
+// awaitUpdated waits until tenants say that they are at version 4.
+func (f *fleet) awaitUpdated(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		tenant := f.tenants[name]
-		f.Await(t, operator.Eventually, tenant, func(bool) error { return differs("version of "+name, version, tenant.Status.Version) })
+		f.Await(t, operator.Eventually, tenant, func(bool) error { return differs("version of "+name, "4", tenant.Status.Version) })
 	}
 }
 
@@ -249,7 +249,7 @@ func TestBudgetIsSpent(t *testing.T) {
 			goOn: func(t *testing.T, f *fleet) {
 				f.mend(t, "a1", "a2")
 				f.annotate(t, v1alpha1.AnnotationRetry, "now")
-				f.awaitVersion(t, "4", "a1", "a2")
+				f.awaitUpdated(t, "a1", "a2")
 				// Somebody has to say so.
 				f.awaitRollout(t, v1alpha1.ReasonFailureBudgetSpent)
 				f.wantVersions(t, "mended and not resumed", all("4", "a1", "a2"), all(f.versions(t)["a3"], "a3"), all("3", "r1", "r2"))
@@ -345,7 +345,7 @@ func TestPauseInTheMiddle(t *testing.T) {
 	f.spec(t, func(r *v1alpha1.Rollout) { r.Paused = true })
 	f.awaitRollout(t, v1alpha1.ReasonRolloutPaused, "spec.rollout.paused", "ring rest (1 of 1)")
 	release()
-	f.awaitVersion(t, "4", first...)
+	f.awaitUpdated(t, first...)
 	others := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(first, name) })
 	f.stays(t, "during the pause", all("4", first...), all("3", others...))
 	f.Await(t, operator.Soon, f.Set, counts(f.Set, 4, 1, 0))
@@ -414,7 +414,7 @@ func TestLockedTenantDelaysNobodyForEver(t *testing.T) {
 		t.Errorf("failures are %+v", f.Set.Status.Failures)
 	}
 	release()
-	f.awaitVersion(t, "4", "a1")
+	f.awaitUpdated(t, "a1")
 	f.awaitRollout(t, v1alpha1.ReasonSucceeded)
 }
 
@@ -428,13 +428,13 @@ func TestPinnedTenantsGoTheirOwnWay(t *testing.T) {
 	f.awaitRollout(t, v1alpha1.ReasonSoaking)
 	f.wantVersions(t, "ring a soaks", all("3", "a1", "r1", "r2"), all("4", "a2"))
 	pin(t, f.World, f.tenants["r1"], "4")
-	f.awaitVersion(t, "4", "r1")
+	f.awaitUpdated(t, "r1")
 	f.Await(t, operator.Soon, f.Set, func(bool) error {
 		st := f.Set.Status
 		return differs("progress and pinned", []any{"1/2", int32(2)}, []any{st.Progress, st.PinnedTenants})
 	})
 	pin(t, f.World, f.tenants["a1"], "")
-	f.awaitVersion(t, "4", "a1")
+	f.awaitUpdated(t, "a1")
 	f.wantVersions(t, "pins that came and went", all("4", "a1", "a2", "r1"), all("3", "r2"))
 }
 
@@ -452,7 +452,7 @@ func TestTenantsComeAndMoveDuringARollout(t *testing.T) {
 		t.Errorf("columns of a new tenant at the version before (-want +got):\n%s", diff)
 	}
 	operator.Update(t, f.Servers, f.tenants["r1"], func(tn *v1alpha1.Tenant) { tn.Labels["ring"] = "a" })
-	f.awaitVersion(t, "4", "r1")
+	f.awaitUpdated(t, "r1")
 	f.stays(t, "one moved to ring a", all("4", "a1", "a2", "r1"), all("3", "r2", "r3"))
 	f.spec(t, func(r *v1alpha1.Rollout) { r.Rings[0].SoakSeconds = 0 })
 	f.awaitRollout(t, v1alpha1.ReasonSucceeded)
