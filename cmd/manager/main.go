@@ -45,6 +45,7 @@ func main() {
 	zapOptions := zap.Options{}
 	zapOptions.BindFlags(flag.CommandLine)
 	flag.Parse()
+	withoutBodies(&zapOptions)
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&zapOptions)))
 	ctrl.Log.Info("Starting Tenantry", "version", version)
 	if err := run(o); err != nil {
