@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -195,14 +196,17 @@ func TestHolding(t *testing.T) {
 	})
 }
 
+// wantState waits until the status says what requests show: it follows the data plane's word.
 func wantState(t testing.TB, s *site, tenant *v1alpha1.Tenant, want v1alpha1.DomainState) {
 	t.Helper()
-	s.Get(t, tenant)
-	for _, d := range tenant.Status.Domains {
-		if d.State != want {
-			t.Errorf("%s is %s (%s), want %s", d.Host, d.State, d.Message, want)
+	s.Await(t, operator.Soon, tenant, func(bool) error {
+		for _, d := range tenant.Status.Domains {
+			if d.State != want {
+				return fmt.Errorf("%s is %s (%s), not %s", d.Host, d.State, d.Message, want)
+			}
 		}
-	}
+		return nil
+	})
 }
 
 // lock holds the tenant's row of the registry, for which every change of its schema waits.

@@ -17,9 +17,9 @@ import (
 // two hosts each.
 const crowd = 2000
 
-// bearable bounds the admission of one route of others among so many claims, on a busy machine. The
-// figures are in docs/adr/0018.
-const bearable = 5 * time.Second
+// bearable bounds the admission of one route of others among so many claims, on a very busy machine. The
+// figures are in docs/adr/0021.
+const bearable = 20 * time.Second
 
 // The guard is evaluated once for each claim. With two thousand of them no limit of the API server is
 // hit, the cost is bearable for the routes of others, and the operator's own routes do not pay it.
@@ -45,7 +45,7 @@ func TestGuardAmongManyClaims(t *testing.T) {
 	} {
 		c := as(t, tt.user)
 		var took []time.Duration
-		for range 9 {
+		for range 5 {
 			object := stranger(t, tt.kind, tt.patch)
 			began := time.Now()
 			err := c.Create(t.Context(), object, client.DryRunAll)

@@ -68,6 +68,7 @@ spec:
   databases: [{namespace: shop, name: main}]
   routing:
     gateway: {parentRefs: [{namespace: infra, name: edge, sectionName: https}]}
+    tls: {certificates: Shared, httpSectionName: plain}
     backend: {name: web, port: 80}
 ---
 apiVersion: tenantry.dev/v1alpha1
