@@ -141,6 +141,7 @@ type TenantCredentials struct {
 	// previous is the login before it, as long as it still works: until its grace is over and its
 	// last session has ended.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Previous string `json:"previous,omitempty"`
 }

@@ -133,7 +133,7 @@ func (r *Reconciler) checkListeners(ctx context.Context, class *v1alpha1.TenantC
 func (r *Reconciler) watchLate(mgr ctrl.Manager, c controller.Controller) error {
 	cache := mgr.GetCache()
 	for kind, watch := range map[schema.GroupVersionKind]func() error{
-		schema.GroupVersionKind{Group: gatewayv1.GroupName, Version: gatewayv1.GroupVersion.Version, Kind: "Gateway"}: func() error {
+		{Group: gatewayv1.GroupName, Version: gatewayv1.GroupVersion.Version, Kind: "Gateway"}: func() error {
 			return c.Watch(source.Kind(cache, &gatewayv1.Gateway{}, soonAfter(r.ofGateway), listenersChanged))
 		},
 		certificates.GroupVersion.WithKind("Certificate"): func() error {

@@ -48,7 +48,7 @@ func TestShippedRights(t *testing.T) {
 	}
 	text := strings.Join(rights, "\n") + "\n"
 	if *updateRights {
-		if err := os.WriteFile(rightsFile, []byte(text), 0o644); err != nil { //nolint:gosec // a file of the repository
+		if err := os.WriteFile(rightsFile, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
