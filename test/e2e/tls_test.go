@@ -308,7 +308,7 @@ func TestIngressShowsCertificates(t *testing.T) {
 	t.Parallel()
 	s := newSecureSite(t, func(c *v1alpha1.TenantClass) {
 		c.Spec.Routing.Gateway, c.Spec.Routing.Ingress = nil, &v1alpha1.IngressRouting{
-			ClassName: platform.TraefikClass, Port: int32(traefik.HTTPPort), //nolint:gosec // a port
+			ClassName: platform.TraefikClass, Port: int32(traefik.HTTPPort),
 			Annotations: map[string]string{"traefik.ingress.kubernetes.io/router.entrypoints": "websecure"},
 		}
 		c.Spec.Routing.TLS.HTTPSectionName, c.Spec.Routing.TLS.SecretName = "", "wild"
