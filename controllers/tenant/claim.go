@@ -194,9 +194,10 @@ func inDomains(err error) error {
 	return &named
 }
 
-// releaseClaims gives up what the tenant holds beyond the claims of the given names. The caller has seen
-// that no route serves them any more. It returns how many are still there.
-func (r *Reconciler) releaseClaims(ctx context.Context, t *v1alpha1.Tenant, keep []string) (int, error) {
+// releaseClaims gives up what the tenant holds beyond the claims of the given names, as far as it was claimed
+// before the given time: a claim that was handed to the tenant since is one that it has waited for. The
+// caller has seen that no route serves them any more. It returns how many are still there.
+func (r *Reconciler) releaseClaims(ctx context.Context, t *v1alpha1.Tenant, keep []string, before time.Time) (int, error) {
 	var list v1alpha1.DomainClaimList
 	if err := r.List(ctx, &list, client.MatchingLabels{routing.LabelTenantUID: string(t.UID)}); err != nil {
 		return 0, fmt.Errorf("list claims: %w", err)
@@ -204,7 +205,8 @@ func (r *Reconciler) releaseClaims(ctx context.Context, t *v1alpha1.Tenant, keep
 	left := 0
 	for i := range list.Items {
 		c := &list.Items[i]
-		if types.UID(c.Spec.Holder.UID) != t.UID || slices.Contains(keep, c.Name) {
+		if types.UID(c.Spec.Holder.UID) != t.UID || slices.Contains(keep, c.Name) ||
+			c.Spec.ClaimedAt != nil && c.Spec.ClaimedAt.After(before) {
 			continue
 		}
 		left++

@@ -317,7 +317,7 @@ func (r *Reconciler) removeSecret(ctx context.Context, s *scope) error {
 }
 
 func (r *Reconciler) removeClaims(ctx context.Context, s *scope) error {
-	left, err := r.releaseClaims(ctx, s.tenant, nil)
+	left, err := r.releaseClaims(ctx, s.tenant, nil, time.Now())
 	if err != nil || left == 0 {
 		return err
 	}

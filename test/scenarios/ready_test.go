@@ -38,6 +38,10 @@ func TestReady(t *testing.T) {
 	}
 	got := acme.Status
 	got.Conditions = nil
+	if got.Digest == "" || got.Credentials == nil || got.Credentials.Since == nil {
+		t.Errorf("status has no digest or no login: %+v", got)
+	}
+	got.Digest, got.Credentials = "", nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("status of the Tenant (-want +got):\n%s", diff)
 	}
@@ -50,9 +54,9 @@ func TestReady(t *testing.T) {
 			"Ready": "True Ready", "Reachable": "True Succeeded", "Privileged": "True Succeeded",
 			"Bootstrapped": "True Succeeded", "SharedMigrated": "True Succeeded",
 		}},
-		{w.Set, map[string]string{"Ready": "True Ready"}},
+		{w.Set, map[string]string{"Ready": "True Ready", "RolledOut": "True Succeeded"}},
 		{w.Class, map[string]string{"Ready": "True Ready"}},
-		{claim, map[string]string{"Ready": "True Ready"}},
+		{claim, map[string]string{"Ready": "True Ready", "Verified": "True Succeeded"}},
 	} {
 		w.AwaitReady(t, wish.obj)
 		if diff := cmp.Diff(wish.want, verdicts(*wish.obj.GetConditions())); diff != "" {
