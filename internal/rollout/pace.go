@@ -47,7 +47,7 @@ func (d *decision) estimate(out Decision) {
 		st.Pace.TenantsPerMinute = measured(*st.Pace, out.Total.Updated, d.Now)
 	default:
 		if st.Pace != nil {
-			st.Pace.Since, st.Pace.Updated = nil, 0
+			st.Pace = still(st.Pace.TenantsPerMinute)
 		}
 	}
 	left, known := d.left(out)
@@ -55,6 +55,14 @@ func (d *decision) estimate(out Decision) {
 		return
 	}
 	st.EstimatedCompletion = new(metav1.NewTime(smooth(last, d.Now, left)))
+}
+
+// still keeps the last pace of a rollout that stands still, if there is one.
+func still(pace int32) *v1alpha1.RolloutPaceStatus {
+	if pace == 0 {
+		return nil
+	}
+	return &v1alpha1.RolloutPaceStatus{TenantsPerMinute: pace}
 }
 
 // measured is the pace, or the last one as long as there is too little to measure.
