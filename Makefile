@@ -18,8 +18,8 @@ KUBECTL ?= kubectl
 TOOL := hack/tools/dev/tool
 # What the tests of `make test` run against.
 TEST_TOOLS := etcd kube-apiserver kube-controller-manager kubectl postgres
-# End-to-end tests and benchmarks have targets of their own.
-TEST_PACKAGES = $$(go list ./... | grep -v -e /test/e2e -e /test/bench)
+# End-to-end tests, probes and benchmarks have targets of their own.
+TEST_PACKAGES = $$(go list ./... | grep -v -e /test/e2e -e /test/probes)
 
 ##@ Try it
 
@@ -73,6 +73,13 @@ test: ## Run all tests but the end-to-end ones, on real servers.
 e2e: ## Run the end-to-end tests, data plane included.
 	go run ./hack/local tools $(TEST_TOOLS) traefik
 	go test -timeout 30m -count 1 ./test/e2e/...
+
+# All texts at all places, and SQL on the oldest and the newest PostgreSQL. Without a package's name, go test
+# shows what the tests print.
+.PHONY: probes
+probes: ## Attack tenants, operator and server on real servers; print what came of it.
+	go run ./hack/local tools $(TEST_TOOLS)
+	cd test/probes && TENANTRY_PROBES_IN_FULL=1 go test -timeout 60m -count 1
 
 .PHONY: bench
 bench: ## Run the benchmarks on real servers.
