@@ -48,6 +48,9 @@ const (
 const (
 	// ConditionRolledOut says that the set's version reached its tenants.
 	ConditionRolledOut = "RolledOut"
+	// ConditionApproved says that the version that the files hold may go to tenants. It is there
+	// while the set asks for approvals (spec.lint.policy).
+	ConditionApproved = "Approved"
 )
 
 // Reasons of conditions that are as they should be.
@@ -189,6 +192,17 @@ const (
 	ReasonInvalidRollout = "InvalidRollout"
 	// ReasonRolloutPending : a new tenant cannot have the version yet, nor the one before it.
 	ReasonRolloutPending = "RolloutPending"
+)
+
+// Reasons of an approval.
+const (
+	// ReasonApproved : somebody approved the version.
+	ReasonApproved = "Approved"
+	// ReasonApprovalRequired : the version can do harm and waits until somebody approves it.
+	ReasonApprovalRequired = "ApprovalRequired"
+	// ReasonApprovalUnguarded : approvals cannot be trusted, since the admission policy that
+	// guards them is not in force.
+	ReasonApprovalUnguarded = "ApprovalUnguarded"
 )
 
 // Reasons of Verified.

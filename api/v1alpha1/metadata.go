@@ -26,6 +26,12 @@ const (
 	// AnnotationResume on a MigrationSet lets a rollout go on whose failure budget is spent: its
 	// value names version, digest and number of the stop, as the condition RolledOut says.
 	AnnotationResume = "tenantry.dev/resume-rollout"
+	// AnnotationApprove on a MigrationSet approves the version that waits for it: its value is that
+	// of status.proposed.approve, which names one state of the files.
+	AnnotationApprove = "tenantry.dev/approve"
+	// AnnotationApprovedBy on a MigrationSet is the name of the user who set AnnotationApprove. An
+	// admission policy holds it to the name that the API server knows.
+	AnnotationApprovedBy = "tenantry.dev/approved-by"
 	// AnnotationRotate on a Tenant asks for a new login in its Secret, once for each new value.
 	AnnotationRotate = "tenantry.dev/rotate-credentials"
 	// AnnotationLoginSince on a tenant's Secret is when its login came into it.

@@ -53,6 +53,11 @@ type MigrationSetSpec struct {
 	// rollout says how a new version reaches the tenants. Left out, it goes to all of them at once.
 	// +optional
 	Rollout *Rollout `json:"rollout,omitempty"`
+
+	// lint says what follows when a new version holds SQL that can do harm. Left out, findings are
+	// reported and hold nothing up.
+	// +optional
+	Lint *Lint `json:"lint,omitempty"`
 }
 
 // MigrationSource is where migration files are.
@@ -163,6 +168,19 @@ type MigrationSetStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=20
 	Failures []FailedTenant `json:"failures,omitempty"`
+
+	// lint is what was found in the files that were new to all tenants, when the newest version was
+	// looked at.
+	// +optional
+	Lint *LintStatus `json:"lint,omitempty"`
+
+	// proposed is the version that the files hold and that waits for its approval.
+	// +optional
+	Proposed *ProposedVersion `json:"proposed,omitempty"`
+
+	// approval is the last that was accepted.
+	// +optional
+	Approval *Approval `json:"approval,omitempty"`
 }
 
 // MigrationSet is versioned SQL of a product team and the way it reaches tenants.
