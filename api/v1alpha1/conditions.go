@@ -51,6 +51,8 @@ const (
 	// ConditionApproved says that the version that the files hold may go to tenants. It is there
 	// while the set asks for approvals (spec.lint.policy).
 	ConditionApproved = "Approved"
+	// ConditionCheckpointsVerified says that the set's checkpoints make what its migrations make.
+	ConditionCheckpointsVerified = "CheckpointsVerified"
 )
 
 // Reasons of conditions that are as they should be.
@@ -174,6 +176,16 @@ const (
 	ReasonLedgerUnusable = "LedgerUnusable"
 	// ReasonSharedNotMigrated : the shared schema is not at its version yet.
 	ReasonSharedNotMigrated = "SharedNotMigrated"
+)
+
+// Reasons of a new version's way to its first tenant.
+const (
+	// ReasonDryRunFailed : the version does not run on a scratch schema.
+	ReasonDryRunFailed = "DryRunFailed"
+	// ReasonDryRunPending : the version waits for a database on which it can be tried.
+	ReasonDryRunPending = "DryRunPending"
+	// ReasonCheckpointRefused : a checkpoint makes something else than its migrations.
+	ReasonCheckpointRefused = "CheckpointRefused"
 )
 
 // Reasons of a rollout.

@@ -58,6 +58,12 @@ type MigrationSetSpec struct {
 	// reported and hold nothing up.
 	// +optional
 	Lint *Lint `json:"lint,omitempty"`
+
+	// dryRun says whether a new version is tried on a scratch schema of the tenants' database before
+	// any tenant gets it: Enabled or Disabled.
+	// +optional
+	// +kubebuilder:default=Enabled
+	DryRun DryRunMode `json:"dryRun,omitempty"`
 }
 
 // MigrationSource is where migration files are.
@@ -181,6 +187,17 @@ type MigrationSetStatus struct {
 	// approval is the last that was accepted.
 	// +optional
 	Approval *Approval `json:"approval,omitempty"`
+
+	// dryRun is the last try of a version on a scratch schema.
+	// +optional
+	DryRun *DryRunStatus `json:"dryRun,omitempty"`
+
+	// checkpoints are the set's, the newest first.
+	// +optional
+	// +listType=map
+	// +listMapKey=version
+	// +kubebuilder:validation:MaxItems=8
+	Checkpoints []CheckpointStatus `json:"checkpoints,omitempty"`
 }
 
 // MigrationSet is versioned SQL of a product team and the way it reaches tenants.
