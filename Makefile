@@ -23,10 +23,11 @@ TEST_PACKAGES = $$(go list ./... | grep -v -e /test/e2e -e /test/probes)
 
 ##@ Try it
 
-# Without cgo, as the servers are built: what both are made from is compiled once.
+# Without cgo, as the servers are built: what both are made from is compiled once. GOGC is for the
+# compiler, as in test/platform/gocommand.go.
 .PHONY: demo
 demo: ## Start a control plane, PostgreSQL, a data plane and the operator here, with sample tenants.
-	CGO_ENABLED=0 go run ./hack/demo
+	CGO_ENABLED=0 GOGC=$${GOGC:-400} go run ./hack/demo
 
 .PHONY: demo-down
 demo-down: ## Stop what `make demo` started and leave nothing behind.

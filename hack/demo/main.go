@@ -8,9 +8,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"github.com/tenantry/tenantry/hack/local/stack"
 )
@@ -22,6 +26,9 @@ const usage = `usage: go run ./hack/demo [down]
 `
 
 func main() {
+	// The demo says itself what there is to say; without a logger, the client's library complains of
+	// that after half a minute.
+	log.SetLogger(zap.New(zap.WriteTo(io.Discard)))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], newConsole(os.Stdout))
 	interrupted := ctx.Err() != nil

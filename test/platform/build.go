@@ -9,11 +9,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 )
 
 // goTool is a program built from a Go module of its own below hack/tools, whose go.mod pins it.
@@ -52,11 +52,17 @@ func kubeTool(name string, asset bool) goTool {
 var ToolNames = []string{"postgres", "etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "traefik"}
 
 // Tools returns the paths of the named programs, of all of them if none is named. What the cache
-// lacks is built or fetched first, one after the other: a build uses every core by itself.
+// lacks is built or fetched first, one after the other: a build uses every core by itself. The
+// sources of those behind it are downloaded meanwhile.
 func (c *Cache) Tools(ctx context.Context, names ...string) (map[string]string, error) {
 	if len(names) == 0 {
 		names = ToolNames
 	}
+	fetching, stop := context.WithCancel(ctx)
+	var fetched sync.WaitGroup
+	defer fetched.Wait()
+	defer stop()
+	fetched.Go(func() { c.Prefetch(fetching, names...) })
 	paths := map[string]string{}
 	for _, name := range names {
 		path, err := c.Tool(ctx, name)
@@ -83,10 +89,8 @@ func (c *Cache) Tool(ctx context.Context, name string) (string, error) {
 	if !known {
 		return "", fmt.Errorf("unknown tool %q, known are %s", name, strings.Join(ToolNames, ", "))
 	}
-	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" && tool.asset {
-		if path := filepath.Join(assets, name); isProgram(path) {
-			return path, nil
-		}
+	if path := tool.installed(name); path != "" {
+		return path, nil
 	}
 	root, err := RepoRoot()
 	if err != nil {
@@ -103,33 +107,14 @@ func (c *Cache) Tool(ctx context.Context, name string) (string, error) {
 	return filepath.Join(dir, name), err
 }
 
-// Prefetch downloads the modules that the named tools will be built from, as far as they are not
-// built yet, while the processor is busy with something else. What goes wrong is told by the build,
-// which downloads what is missing itself.
-func (c *Cache) Prefetch(ctx context.Context, names ...string) {
-	root, err := RepoRoot()
-	if err != nil {
-		return
+// installed returns the path of the program among Kubernetes' test assets, "" if it is not there.
+func (t goTool) installed(name string) string {
+	assets := os.Getenv("KUBEBUILDER_ASSETS")
+	if path := filepath.Join(assets, name); assets != "" && t.asset && isProgram(path) {
+		return path
 	}
-	for _, name := range names {
-		tool, known := goTools[name]
-		if !known {
-			continue
-		}
-		folder := filepath.Join(root, "hack", "tools", tool.folder)
-		if key, _, err := tool.key(name, folder); err != nil || isDir(filepath.Join(c.Dir, key)) {
-			continue
-		}
-		cmd := exec.CommandContext(ctx, "go", "list", "-deps", tool.program)
-		cmd.Dir = folder
-		cmd.Env = buildEnv()
-		_ = cmd.Run()
-	}
+	return ""
 }
-
-// buildEnv is the environment of a build without cgo: no C compiler is needed, and the program runs
-// anywhere.
-func buildEnv() []string { return append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off") }
 
 // key names the tool's folder in the cache.
 func (t goTool) key(name, folder string) (key, version string, err error) {
@@ -144,14 +129,14 @@ func (t goTool) build(ctx context.Context, folder, version, output string) error
 	if t.ldflags != "" {
 		flags += " " + fmt.Sprintf(t.ldflags, version)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", flags, "-o", output, t.program)
-	cmd.Dir = folder
-	cmd.Env = buildEnv()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", t.program, err, lastLines(string(out), 30))
-	}
-	return nil
+	return withLean(ctx, folder, filepath.Dir(output), func(lean []string) error {
+		args := append(lean, "-ldflags", flags, "-o", output, t.program)
+		out, err := goCommand(ctx, folder, "build", args...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("go build %s: %w\n%s", t.program, err, lastLines(string(out), 30))
+		}
+		return nil
+	})
 }
 
 // pinOf returns the version that a tool module requires, and a short hash of all the module's files
