@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/tenantry/tenantry/internal/domains"
 	"github.com/tenantry/tenantry/test/operator"
 )
 
@@ -191,7 +192,7 @@ func (f field) set(object map[string]any, text string) {
 	}
 	// A claim's name is its host's: that rule is not the one to meet here.
 	if f.plural == "domainclaims" && reflect.DeepEqual(f.path, []string{"spec", "host"}) {
-		object["metadata"].(map[string]any)["name"] = text
+		object["metadata"].(map[string]any)["name"] = domains.ClaimName(text)
 	}
 }
 
