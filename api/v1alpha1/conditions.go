@@ -53,6 +53,8 @@ const (
 	ConditionApproved = "Approved"
 	// ConditionCheckpointsVerified says that the set's checkpoints make what its migrations make.
 	ConditionCheckpointsVerified = "CheckpointsVerified"
+	// ConditionSourceCurrent says that the registry was asked lately what the source's tag means.
+	ConditionSourceCurrent = "SourceCurrent"
 )
 
 // Reasons of conditions that are as they should be.
@@ -156,8 +158,14 @@ const (
 	ReasonDowngradeRefused = "DowngradeRefused"
 	// ReasonChecksumChanged : a migration that was applied has other content now.
 	ReasonChecksumChanged = "ChecksumChanged"
-	// ReasonSourceNotFound : a ConfigMap or key of the source does not exist.
+	// ReasonSourceNotFound : a ConfigMap, key, Secret or artifact of the source does not exist.
 	ReasonSourceNotFound = "SourceNotFound"
+	// ReasonSourceUnavailable : the registry of the source does not answer as it should; it is asked again.
+	ReasonSourceUnavailable = "SourceUnavailable"
+	// ReasonSourceUnauthorized : the registry of the source refuses the login, or wants one.
+	ReasonSourceUnauthorized = "SourceUnauthorized"
+	// ReasonSourceInvalid : the artifact, or a Secret or ConfigMap by which it is fetched, cannot be used.
+	ReasonSourceInvalid = "SourceInvalid"
 	// ReasonInvalidMigration : a file cannot be used as a migration.
 	ReasonInvalidMigration = "InvalidMigration"
 	// ReasonMigrationRemoved : a migration that was applied is no longer in the set.

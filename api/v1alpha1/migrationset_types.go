@@ -50,6 +50,15 @@ type MigrationSetSpec struct {
 	// +kubebuilder:validation:Maximum=86400
 	StatementTimeoutSeconds int32 `json:"statementTimeoutSeconds,omitempty"`
 
+	// sharedGrants are the rights of tenants on this set's tables where a TenantDatabase uses the set
+	// for its shared schema. What it lists in spec.shared.grants is added; every other right is
+	// taken away.
+	// +optional
+	// +listType=map
+	// +listMapKey=table
+	// +kubebuilder:validation:MaxItems=128
+	SharedGrants []SharedGrant `json:"sharedGrants,omitempty"`
+
 	// rollout says how a new version reaches the tenants. Left out, it goes to all of them at once.
 	// +optional
 	Rollout *Rollout `json:"rollout,omitempty"`
@@ -67,15 +76,20 @@ type MigrationSetSpec struct {
 }
 
 // MigrationSource is where migration files are.
+// +kubebuilder:validation:XValidation:rule="has(self.configMaps) != has(self.oci)",message="name exactly one source: configMaps or oci"
 type MigrationSource struct {
 	// configMaps of this namespace whose keys are file names and whose values are the files.
 	// They are read together as one folder.
-	// +required
+	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	ConfigMaps []ConfigMapSource `json:"configMaps,omitempty"`
+
+	// oci is an artifact in a registry.
+	// +optional
+	OCI *OCISource `json:"oci,omitempty"`
 }
 
 // ConfigMapSource names a ConfigMap, and keys of it if not all are meant.
@@ -121,6 +135,10 @@ type MigrationSetStatus struct {
 	// there as long as their ring is not open.
 	// +optional
 	Previous *MigrationSetVersion `json:"previous,omitempty"`
+
+	// source is the artifact that was published, if the source is one.
+	// +optional
+	Source *SourceStatus `json:"source,omitempty"`
 
 	// format is the convention by which the files were read.
 	// +optional

@@ -67,7 +67,8 @@ type SharedSchema struct {
 	// +required
 	MigrationSetRef LocalReference `json:"migrationSetRef,omitzero"`
 
-	// grants are the rights of tenants on shared tables: exactly these, none other.
+	// grants are rights of tenants on shared tables, beside those that the MigrationSet names in
+	// spec.sharedGrants: exactly these together, none other.
 	// +optional
 	// +listType=map
 	// +listMapKey=table

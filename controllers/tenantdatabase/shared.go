@@ -3,6 +3,7 @@ package tenantdatabase
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,7 +17,7 @@ import (
 )
 
 // migrateShared takes the shared schema to its set's newest version and gives tenants exactly the
-// rights that the spec lists.
+// rights that set and database list.
 func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error) {
 	shared := s.tdb.Spec.Shared
 	if shared == nil {
@@ -54,7 +55,7 @@ func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error
 	if err := r.recordShared(ctx, s, name, set, result); err != nil {
 		return "", err
 	}
-	if _, err := s.db.SetSharedGrants(ctx, shared.SchemaName, grants(shared)); err != nil {
+	if _, err := s.db.SetSharedGrants(ctx, shared.SchemaName, grants(ms, shared)); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("Shared schema %s is at version %s of MigrationSet %s", shared.SchemaName, result.To, ms.Name), nil
@@ -101,9 +102,10 @@ func (r *Reconciler) sharedSet(ctx context.Context, s *scope) (*v1alpha1.Migrati
 	return ms, set, nil
 }
 
-func grants(shared *v1alpha1.SharedSchema) []postgres.TableGrant {
+// grants are what the set's authors name for their tables, and what the database's people add.
+func grants(ms *v1alpha1.MigrationSet, shared *v1alpha1.SharedSchema) []postgres.TableGrant {
 	var list []postgres.TableGrant
-	for _, g := range shared.Grants {
+	for _, g := range slices.Concat(ms.Spec.SharedGrants, shared.Grants) {
 		t := postgres.TableGrant{Table: g.Table}
 		for _, p := range g.Privileges {
 			t.Privileges = append(t.Privileges, string(p))

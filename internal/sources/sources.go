@@ -46,6 +46,9 @@ func NewLoader(metadata, live client.Reader) *Loader {
 // Load returns the set's migrations as its source says now. Errors are faults: SourceNotFound
 // names what is missing, InvalidMigration names file and line.
 func (l *Loader) Load(ctx context.Context, ms *v1alpha1.MigrationSet) (*migrations.Set, error) {
+	if ms.Spec.Source.OCI != nil {
+		return nil, fault.NewInvalid(v1alpha1.ReasonSourceInvalid, "spec.source.oci: this version of the operator reads ConfigMaps only")
+	}
 	state, err := l.state(ctx, ms)
 	if err != nil {
 		return nil, err

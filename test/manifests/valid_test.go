@@ -83,6 +83,33 @@ spec:
     progressDeadlineSeconds: 300
     paused: true
 `,
+	"MigrationSet of an artifact": `
+apiVersion: tenantry.dev/v1alpha1
+kind: MigrationSet
+metadata: {name: artifact, namespace: default}
+spec:
+  source:
+    oci:
+      repository: registry.tools.svc:5000/tasklane/db-migrations
+      tag: v1.4_rc.1
+      path: db/migrations
+      pullSecretRef: {name: registry}
+      certificateAuthority: {configMap: {name: trust, key: bundle.pem}}
+      plainHTTP: true
+      pollIntervalSeconds: 10
+  sharedGrants: [{table: plans, privileges: [SELECT, REFERENCES]}]
+`,
+	"MigrationSet of a digest": `
+apiVersion: tenantry.dev/v1alpha1
+kind: MigrationSet
+metadata: {name: digest, namespace: default}
+spec:
+  source:
+    oci:
+      repository: "[fd00::5]:5000/migrations"
+      digest: sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+      certificateAuthority: {secret: {name: trust}}
+`,
 	"DomainClaim": `
 apiVersion: tenantry.dev/v1alpha1
 kind: DomainClaim

@@ -1,0 +1,76 @@
+package controllers_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/test/operator"
+)
+
+// shared gives the bench a set "auth" for the shared schema, with the tables account and plan.
+func (b *bench) shared(t *testing.T) *v1alpha1.MigrationSet {
+	t.Helper()
+	b.Create(t, b.ConfigMap("auth-files", map[string]string{
+		"0001_account.sql": "CREATE TABLE account (id bigint PRIMARY KEY, email text);",
+		"0002_plan.sql":    "CREATE TABLE plan (id bigint PRIMARY KEY, name text);",
+	}))
+	set := b.Set.DeepCopy()
+	set.Name, set.Spec.Source.ConfigMaps[0].Name = "auth", "auth-files"
+	b.Database.Spec.Shared = &v1alpha1.SharedSchema{MigrationSetRef: v1alpha1.LocalReference{Name: "auth"}}
+	return set
+}
+
+// sharedRights are the rights of the tenants' group on the shared tables.
+func (b *bench) sharedRights(t *testing.T) []string {
+	t.Helper()
+	return operator.Query[[]string](t, b.AdminDSN, `SELECT coalesce(array_agg(table_name || ' ' || privilege_type ORDER BY table_name, privilege_type), '{}')
+		FROM information_schema.role_table_grants WHERE table_schema = 'shared' AND grantee LIKE 'tenantry\_tenants%'`)
+}
+
+// Tenants have exactly the rights on shared tables that the set and the database name together: what is
+// taken out of either is taken away, and a table that is not there is said.
+func TestSharedGrantsOfSet(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	set := b.shared(t)
+	set.Spec.SharedGrants = []v1alpha1.SharedGrant{
+		{Table: "account", Privileges: []v1alpha1.TablePrivilege{"SELECT", "REFERENCES"}},
+		{Table: "plan", Privileges: []v1alpha1.TablePrivilege{"SELECT"}},
+	}
+	b.Database.Spec.Shared.Grants = []v1alpha1.SharedGrant{{Table: "account", Privileges: []v1alpha1.TablePrivilege{"SELECT", "UPDATE"}}}
+	b.Create(t, set)
+	b.pass(t, set)
+	b.settle(t)
+	want := func(rights ...string) {
+		t.Helper()
+		if diff := cmp.Diff(rights, b.sharedRights(t), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("rights of tenants (-want +got):\n%s", diff)
+		}
+	}
+	want("account REFERENCES", "account SELECT", "account UPDATE", "plan SELECT")
+
+	operator.Update(t, b.Servers, set, func(ms *v1alpha1.MigrationSet) {
+		ms.Spec.SharedGrants = []v1alpha1.SharedGrant{{Table: "plan", Privileges: []v1alpha1.TablePrivilege{"SELECT"}}}
+	})
+	b.pass(t, set)
+	b.pass(t, b.Database)
+	want("account SELECT", "account UPDATE", "plan SELECT")
+
+	operator.Update(t, b.Servers, set, func(ms *v1alpha1.MigrationSet) {
+		ms.Spec.SharedGrants = []v1alpha1.SharedGrant{{Table: "invoice", Privileges: []v1alpha1.TablePrivilege{"SELECT"}}}
+	})
+	b.pass(t, set)
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Stalled(v1alpha1.ConditionSharedMigrated, v1alpha1.ReasonInvalidGrant, `no table "invoice"`))
+	want("account SELECT", "account UPDATE", "plan SELECT")
+
+	operator.Update(t, b.Servers, set, func(ms *v1alpha1.MigrationSet) { ms.Spec.SharedGrants = nil })
+	operator.Update(t, b.Servers, b.Database, func(d *v1alpha1.TenantDatabase) { d.Spec.Shared.Grants = nil })
+	b.pass(t, set)
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Ready())
+	want()
+}
