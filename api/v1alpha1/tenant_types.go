@@ -218,6 +218,7 @@ type TenantDomainStatus struct {
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Class",type=string,priority=1,JSONPath=`.spec.className`
 // +kubebuilder:printcolumn:name="Secret",type=string,priority=1,JSONPath=`.status.binding.name`
+// +kubebuilder:printcolumn:name="Isolated",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Isolated")].status`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="a Tenant's name has at most 63 characters: it becomes a label value and part of other names"
 // +kubebuilder:validation:XValidation:rule="!self.metadata.name.matches('[.](alias|shared|http|custom)(-[0-9]+)?$')",message="a Tenant's name cannot end with .alias, .shared, .http or .custom: routes of other Tenants are called so"

@@ -48,7 +48,7 @@ func (r *Reconciler) claim(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{}, merge(faults)
 	}
 	if len(s.claims) == 0 {
-		return outcome{v1alpha1.ReasonNotRequested, "The tenant wants no domains"}, nil
+		return outcome{reason: v1alpha1.ReasonNotRequested, message: "The tenant wants no domains"}, nil
 	}
 	return done("Holds " + strings.Join(s.entries(), ", ")), nil
 }

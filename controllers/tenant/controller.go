@@ -1,5 +1,5 @@
-// Package tenant reconciles Tenants: claim, place, provision, credentials, migrate, verify, route, reach,
-// one step for each condition (see steps), and the same in reverse when a Tenant goes. Every step
+// Package tenant reconciles Tenants: claim, place, provision, credentials, migrate, verify, isolate,
+// route, reach, one step for each condition (see steps), and the same in reverse when a Tenant goes. Every step
 // observes before it acts and trusts no condition that an earlier pass wrote. A pass over an
 // unchanged Tenant writes nothing.
 package tenant

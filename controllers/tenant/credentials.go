@@ -34,6 +34,8 @@ const proofAge = 10 * time.Minute
 type proof struct {
 	secretVersion, user, login, version, digest, asked string
 	at                                                 time.Time
+	// excess is what the login had beyond its bounds. While there is some, every pass looks anew.
+	excess []postgres.Excess
 }
 
 // credentials writes the password to the Secret first, its verifier to the server next, and logs

@@ -25,7 +25,7 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 	s.version, s.digest = s.observed.Version, s.observed.Digest
 	s.tenant.Status.Version = s.version
 	if s.wanted.MigrationSet == "" {
-		return outcome{v1alpha1.ReasonNotRequested, "The class names no MigrationSet"}, nil
+		return outcome{reason: v1alpha1.ReasonNotRequested, message: "The class names no MigrationSet"}, nil
 	}
 	ms, set, err := r.migrationSet(ctx, s)
 	if err != nil {
@@ -51,7 +51,7 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 	}
 	s.tenant.Status.Digest = either(g.digest, s.tenant.Status.Digest)
 	if g.pinned && g.target != set.Latest() {
-		return outcome{v1alpha1.ReasonPinned, fmt.Sprintf("At version %s as pinned; MigrationSet %s has %s", g.target, ms.Name, set.Latest())}, nil
+		return outcome{reason: v1alpha1.ReasonPinned, message: fmt.Sprintf("At version %s as pinned; MigrationSet %s has %s", g.target, ms.Name, set.Latest())}, nil
 	}
 	return at(s, ms), nil
 }

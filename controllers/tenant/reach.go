@@ -26,7 +26,7 @@ func (r *Reconciler) reach(ctx context.Context, s *scope) (outcome, error) {
 	who := client.ObjectKeyFromObject(s.tenant)
 	if s.class.Spec.Routing == nil || s.class.Spec.Routing.Probe == nil {
 		r.Prober.Forget(who)
-		return outcome{v1alpha1.ReasonNotRequested, "The class asks for no probe"}, nil
+		return outcome{reason: v1alpha1.ReasonNotRequested, message: "The class asks for no probe"}, nil
 	}
 	targets, err := r.targets(ctx, s)
 	if err != nil {
@@ -34,7 +34,7 @@ func (r *Reconciler) reach(ctx context.Context, s *scope) (outcome, error) {
 	}
 	if len(targets) == 0 {
 		r.Prober.Forget(who)
-		return outcome{v1alpha1.ReasonNotRequested, "The tenant holds no host that could be asked: wildcards and shared hosts are not"}, nil
+		return outcome{reason: v1alpha1.ReasonNotRequested, message: "The tenant holds no host that could be asked: wildcards and shared hosts are not"}, nil
 	}
 	verdicts := r.Prober.Watch(ctx, probing.Owner{NamespacedName: who, UID: s.tenant.UID}, targets)
 	return judge(s, targets, verdicts)

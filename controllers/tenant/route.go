@@ -49,7 +49,7 @@ func (r *Reconciler) route(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{}, err
 	}
 	if w.Routing == nil {
-		return outcome{v1alpha1.ReasonNotRequested, "The class asks for no routes"}, nil
+		return outcome{reason: v1alpha1.ReasonNotRequested, message: "The class asks for no routes"}, nil
 	}
 	if accepted == nil {
 		accepted, err = r.shadowed(ctx, w)
@@ -65,7 +65,7 @@ func (r *Reconciler) route(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{}, merge(faults)
 	}
 	if len(s.entries()) == 0 {
-		return outcome{v1alpha1.ReasonNotRequested, "The tenant holds no domain to route"}, nil
+		return outcome{reason: v1alpha1.ReasonNotRequested, message: "The tenant holds no domain to route"}, nil
 	}
 	return done("The data plane serves " + strings.Join(s.entries(), ", ")), nil
 }

@@ -54,6 +54,10 @@ type scope struct {
 	login *postgres.Config
 	// user is the login in the Secret. Set by credentials.
 	user string
+	// examined says that the login was asked, in this pass or by a proof that holds, what it has beyond
+	// its bounds, and excess what that is. Set by verify.
+	examined bool
+	excess   []postgres.Excess
 	// again is when the next pass should come, if no other cause comes before; 0 for the usual time.
 	again time.Duration
 	// version at which the schema stands and digest of the set that took it there. Set by

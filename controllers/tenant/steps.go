@@ -1,11 +1,13 @@
 package tenant
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
@@ -21,6 +23,7 @@ var steps = []step{
 	{v1alpha1.ConditionCredentialsReady, (*Reconciler).credentials, never, time.Minute},
 	{v1alpha1.ConditionMigrated, (*Reconciler).migrate, whenServed, unlimited},
 	{v1alpha1.ConditionVerified, (*Reconciler).verify, never, time.Minute},
+	{v1alpha1.ConditionIsolated, (*Reconciler).isolate, never, time.Minute},
 	{v1alpha1.ConditionRouted, (*Reconciler).route, never, time.Minute},
 	{v1alpha1.ConditionReachable, (*Reconciler).reach, always, time.Minute},
 }
@@ -48,12 +51,16 @@ func (st step) do(ctx context.Context, r *Reconciler, s *scope) (outcome, error)
 	return st.run(r, ctx, s)
 }
 
-// outcome is what a step that succeeded says in its condition.
+// outcome is what a step that succeeded says in its condition. The status is True unless the step says
+// otherwise: what it found is then no failure, and does not keep the tenant from being Ready.
 type outcome struct {
 	reason, message string
+	status          metav1.ConditionStatus
 }
 
-func done(message string) outcome { return outcome{v1alpha1.ReasonSucceeded, message} }
+func done(message string) outcome {
+	return outcome{reason: v1alpha1.ReasonSucceeded, message: message}
+}
 
 // whenClaimed : a domain that another tenant holds keeps nobody from working on the others; an API
 // server that did not answer for one must not take it off.
@@ -78,7 +85,7 @@ func (r *Reconciler) runSteps(ctx context.Context, s *scope) []error {
 	for i, st := range steps {
 		out, err := st.do(ctx, r, s)
 		if err == nil {
-			conditions.True(s.tenant, st.condition, out.reason, out.message)
+			conditions.Set(s.tenant, st.condition, cmp.Or(out.status, metav1.ConditionTrue), out.reason, out.message)
 			continue
 		}
 		note(ctx, err, st.condition)

@@ -14,20 +14,21 @@ import (
 	"github.com/tenantry/tenantry/internal/postgres"
 )
 
-// verify logs in as the tenant and asks the server what this login can do in its own schema, and
-// in others'. It stands before route: no domain is published on a schema that does not work.
+// verify logs in as the tenant and asks the server what this login can do in its own schema, and, for
+// isolate, what beyond it. It stands before route: no domain is published on a schema that does not work.
 func (r *Reconciler) verify(ctx context.Context, s *scope) (outcome, error) {
 	ok := done("The tenant's own login can use its schema")
-	if r.proved(s) && r.sameVersion(s) {
+	if p, _ := r.proofOf(s); r.proved(s) && r.sameVersion(s) && len(p.excess) == 0 {
+		s.examined = true
 		return ok, nil
 	}
 	if err := r.readLogin(ctx, s); err != nil {
 		return outcome{}, err
 	}
-	result, err := postgres.Probe(ctx, *s.login, s.wanted.Schema)
+	result, excess, err := postgres.Examine(ctx, *s.login, bounds(s))
 	if brokenOff(err) {
 		// Somebody ended the probe's own session. That says nothing about the customer's.
-		result, err = postgres.Probe(ctx, *s.login, s.wanted.Schema)
+		result, excess, err = postgres.Examine(ctx, *s.login, bounds(s))
 	}
 	if isFull(err) && (s.served() || r.sameVersion(s)) {
 		return done("The tenant's own login was verified before; all its connections are in use now"), nil
@@ -41,8 +42,9 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (outcome, error) {
 	}
 	r.checked.Store(s.tenant.UID, proof{
 		secretVersion: s.secretVersion, user: s.user, login: loginKey(s), version: s.version, digest: s.digest,
-		asked: s.tenant.Annotations[v1alpha1.AnnotationReconcile], at: time.Now(),
+		asked: s.tenant.Annotations[v1alpha1.AnnotationReconcile], at: time.Now(), excess: excess,
 	})
+	s.examined, s.excess = true, excess
 	return ok, nil
 }
 
@@ -88,8 +90,6 @@ func unusable(p postgres.ProbeResult) string {
 		return "lacks USAGE on " + some("sequences", p.LackingSequences)
 	case len(p.LackingFunctions) > 0:
 		return "lacks EXECUTE on " + some("functions", p.LackingFunctions)
-	case len(p.OtherSchemas) > 0:
-		return "can use " + some("schemas", p.OtherSchemas) + " of others; revoke that right"
 	}
 	return ""
 }

@@ -114,6 +114,8 @@ func newsOf(obj Object, c metav1.Condition, before []metav1.Condition) string {
 		return ""
 	case c.Type == v1alpha1.ConditionRolledOut && c.Reason != v1alpha1.ReasonFailureBudgetSpent:
 		return rolloutNews(c, before)
+	case c.Type == v1alpha1.ConditionIsolated && c.Status == metav1.ConditionFalse && c.Reason != v1alpha1.ReasonSharedLogin:
+		return corev1.EventTypeWarning // whatever state the tenant is in: a leak does not wait
 	case c.Status == metav1.ConditionFalse && (wasReady || IsTrue(obj, v1alpha1.ConditionStalled)):
 		return corev1.EventTypeWarning
 	case c.Status == metav1.ConditionTrue && (c.Type == v1alpha1.ConditionReady || wasStalled):

@@ -1,7 +1,8 @@
 // Package metrics tells Prometheus how the objects of Tenantry are: how many of each kind are
-// Ready, and why the others are not; how many domains of each class are served, or not reachable. It
-// counts in the cache at each scrape, so that a series never outlives its objects. Series are by kind
-// and reason, or by class and state, not by object: their number does not grow with the fleet.
+// Ready, and why the others are not; how many domains of each class are served, or not reachable; how
+// many tenants are isolated from others. It counts in the cache at each scrape, so that a series never
+// outlives its objects. Series are by kind and reason, or by class and state, not by object: their number
+// does not grow with the fleet.
 package metrics
 
 import (
@@ -27,6 +28,9 @@ var objects = prometheus.NewDesc("tenantry_objects",
 var hosts = prometheus.NewDesc("tenantry_domains",
 	"Domains of Tenants by class and by state, such as Serving or Unreachable.", []string{"class", "state"}, nil)
 
+var isolation = prometheus.NewDesc("tenantry_tenant_isolation",
+	"Tenants by class and by status and reason of their condition Isolated.", []string{"class", "isolated", "reason"}, nil)
+
 // Collector counts objects.
 type Collector struct {
 	// Reader lists the objects; it should be a cache.
@@ -37,6 +41,7 @@ type Collector struct {
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- objects
 	ch <- hosts
+	ch <- isolation
 }
 
 // Collect implements prometheus.Collector. A kind that cannot be listed has no series.
@@ -61,6 +66,9 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 			for of, n := range countDomains(tenants) {
 				ch <- prometheus.MustNewConstMetric(hosts, prometheus.GaugeValue, float64(n), of.class, string(of.state))
 			}
+			for of, n := range countIsolation(tenants) {
+				ch <- prometheus.MustNewConstMetric(isolation, prometheus.GaugeValue, float64(n), of.class, of.isolated, of.reason)
+			}
 		}
 	}
 }
@@ -75,6 +83,20 @@ func countDomains(tenants *v1alpha1.TenantList) map[domainsOf]int {
 	for i := range tenants.Items {
 		for _, d := range tenants.Items[i].Status.Domains {
 			counts[domainsOf{tenants.Items[i].Spec.ClassName, d.State}]++
+		}
+	}
+	return counts
+}
+
+type isolationOf struct{ class, isolated, reason string }
+
+// countIsolation leaves out the tenants that were not looked at yet.
+func countIsolation(tenants *v1alpha1.TenantList) map[isolationOf]int {
+	counts := map[isolationOf]int{}
+	for i := range tenants.Items {
+		t := &tenants.Items[i]
+		if c := conditions.Get(t, v1alpha1.ConditionIsolated); c != nil {
+			counts[isolationOf{t.Spec.ClassName, string(c.Status), c.Reason}]++
 		}
 	}
 	return counts

@@ -70,6 +70,23 @@ tenantry_domains{class="c",state="Serving"} 1
 	}
 }
 
+func TestCollectorCountsIsolation(t *testing.T) {
+	var apart, reaching, untouched v1alpha1.Tenant
+	conditions.True(&apart, v1alpha1.ConditionIsolated, v1alpha1.ReasonSucceeded, "")
+	conditions.False(&reaching, v1alpha1.ConditionIsolated, v1alpha1.ReasonIsolationBreached, "")
+	apart.Spec.ClassName, reaching.Spec.ClassName = "a", "a"
+	c := &metrics.Collector{Reader: shelf{tenants: []v1alpha1.Tenant{apart, reaching, apart, untouched}}}
+	want := `
+# HELP tenantry_tenant_isolation Tenants by class and by status and reason of their condition Isolated.
+# TYPE tenantry_tenant_isolation gauge
+tenantry_tenant_isolation{class="a",isolated="False",reason="IsolationBreached"} 1
+tenantry_tenant_isolation{class="a",isolated="True",reason="Succeeded"} 2
+`
+	if err := testutil.CollectAndCompare(c, strings.NewReader(want), "tenantry_tenant_isolation"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCollectorSaysWhenItCannotCount(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(&metrics.Collector{Reader: shelf{err: errors.New("cache is not there")}})

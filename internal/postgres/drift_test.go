@@ -68,7 +68,7 @@ func TestDriftIsMended(t *testing.T) {
 				t.Fatalf("Provision = %v, %v", changed, err)
 			}
 			if o := observe(t, db, tn); len(o.Drift)+len(o.Foreign) > 0 {
-				t.Errorf("left: %q %q", o.Drift, o.Foreign)
+				t.Errorf("left: %q %v", o.Drift, o.Foreign)
 			}
 		})
 	}
@@ -85,19 +85,28 @@ func TestForeignRightsAreReportedNotTaken(t *testing.T) {
 		"GRANT USAGE ON SCHEMA acme TO "+bi, "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO "+bi, "RESET ROLE",
 		"GRANT "+quote(o.Roles.Owner)+" TO "+bi, "ALTER ROLE "+quote(o.Roles.App)+" CREATEDB")
 	want := []string{
-		"role " + database + "_metabase has SELECT ON TABLES",
+		"role " + database + "_metabase has SELECT ON TABLES to come",
 		"role " + database + "_metabase has USAGE ON SCHEMA \"acme\"",
 		"role " + database + "_metabase is a member of " + o.Roles.Owner,
-		"role " + o.Roles.App + " has CREATEDB",
+		"role " + o.Roles.App + " is CREATEDB",
 	}
 	for range 2 {
 		o = observe(t, db, tn)
-		if diff := cmp.Diff(want, sorted(o.Foreign)); diff != "" || len(o.Drift) > 0 {
+		if diff := cmp.Diff(want, whats(o.Foreign)); diff != "" || len(o.Drift) > 0 {
 			t.Errorf("foreign (-want +got):\n%s\ndrift %q", diff, o.Drift)
 		}
 		if changed := must(db.Provision(t.Context(), tn))(t); changed {
 			t.Error("Provision changed something")
 		}
+	}
+	for _, e := range o.Foreign {
+		if outward := strings.HasSuffix(e.What, "CREATEDB"); e.Outward != outward {
+			t.Errorf("%s: outward is %t", e.What, e.Outward)
+		}
+		exec(t, admin(t, database), e.Mend)
+	}
+	if o = observe(t, db, tn); len(o.Foreign)+len(o.Drift) > 0 {
+		t.Errorf("behind the mends there is still %v, %q", o.Foreign, o.Drift)
 	}
 }
 
@@ -137,8 +146,8 @@ func TestRenamedDatabaseKeepsItsRoles(t *testing.T) {
 		t.Errorf("roles %v, want %v; drift %q", o.Roles, before, o.Drift)
 	}
 	// The old group stays theirs and would open a new database of the old name to them: worth a word.
-	if len(o.Foreign) != 2 || !strings.Contains(o.Foreign[0], "is a member of "+postgres.GroupRole(cfg.Database())) {
-		t.Errorf("foreign = %q", o.Foreign)
+	if len(o.Foreign) != 2 || !strings.Contains(o.Foreign[0].What, "is a member of "+postgres.GroupRole(cfg.Database())) {
+		t.Errorf("foreign = %v", o.Foreign)
 	}
 	login := setPassword(t, after, tn)
 	if got := query(t, login, "SELECT current_user"); got != before.App {

@@ -14,7 +14,7 @@ type plan struct {
 	keeper  []fix // what concerns the roles, done as their keeper
 	admin   []fix // what the operator does as itself
 	owner   []fix // what concerns the schema's inside, done as the tenant's owner
-	foreign []string
+	foreign []Excess
 }
 
 // fix is one difference and the statement that ends it.
@@ -245,7 +245,9 @@ func (p *plan) revoke(grantee string, privileges []string, on string) {
 	case isOurs(grantee):
 		p.asOwner(grantee+" has "+list+" "+on, "REVOKE %s %s FROM %s", list, on, ident(grantee))
 	default:
-		p.foreign = append(p.foreign, fmt.Sprintf("role %s has %s %s", grantee, list, on))
+		p.foreign = append(p.foreign, Excess{
+			What: fmt.Sprintf("role %s has %s %s", grantee, list, on), Mend: fmt.Sprintf("REVOKE %s %s FROM %s", list, on, ident(grantee)),
+		})
 	}
 }
 
@@ -286,10 +288,14 @@ func (p *plan) defaultRights(c *catalog, d defaultRight) {
 		if len(extra) == 0 {
 			continue
 		}
-		before := len(p.owner)
+		owned, reported := len(p.owner), len(p.foreign)
 		p.revoke(grantee, extra, "ON "+d.objects)
-		for i := before; i < len(p.owner); i++ {
+		for i := owned; i < len(p.owner); i++ {
 			p.owner[i] = fix{p.owner[i].what + " to come", alter + p.owner[i].sql}
+		}
+		for i := reported; i < len(p.foreign); i++ {
+			p.foreign[i].What += " to come"
+			p.foreign[i].Mend = alter + "FOR ROLE " + ident(c.names.Owner) + " " + p.foreign[i].Mend
 		}
 	}
 	if missing := without(d.app, grantees(have, d.code, c.names.App)); len(missing) > 0 {
@@ -302,8 +308,13 @@ func (p *plan) defaultRights(c *catalog, d defaultRight) {
 // strangers are members and powers that the operator did not give and does not take.
 func (p *plan) strangers(c *catalog) {
 	for _, r := range []*role{c.Owner, c.App, c.Second} {
-		if r != nil && len(r.Powers) > 0 {
-			p.foreign = append(p.foreign, fmt.Sprintf("role %s has %s", r.Name, strings.Join(r.Powers, ", ")))
+		if r == nil {
+			continue
+		}
+		for _, power := range r.Powers {
+			p.foreign = append(p.foreign, Excess{
+				What: fmt.Sprintf("role %s is %s", r.Name, power), Mend: fmt.Sprintf("ALTER ROLE %s NO%s", ident(r.Name), power), Outward: true,
+			})
 		}
 	}
 	for _, m := range c.Members {
@@ -312,9 +323,22 @@ func (p *plan) strangers(c *catalog) {
 		case m.Role == c.names.App && m.Member == c.names.Second():
 		case m.Role == c.Group, c.isMigrator(m) && !c.isOtherMigrator(m), c.isOtherMigrator(m) && c.mayTake(m):
 		default:
-			p.foreign = append(p.foreign, fmt.Sprintf("role %s is a member of %s", m.Member, m.Role))
+			p.foreign = append(p.foreign, c.stranger(m))
 		}
 	}
+}
+
+// stranger reports a membership: one of the tenant's roles in somebody else's, or the other way round.
+func (c *catalog) stranger(m membership) Excess {
+	e := Excess{
+		What:    fmt.Sprintf("role %s is a member of %s", m.Member, m.Role),
+		Mend:    fmt.Sprintf("REVOKE %s FROM %s", ident(m.Role), ident(m.Member)),
+		Outward: m.Role != c.names.Owner && m.Role != c.names.App && m.Role != c.names.Second(),
+	}
+	if c.VersionNum >= version16 { // where a membership is only taken by who gave it
+		e.Mend += " GRANTED BY " + ident(m.Grantor)
+	}
+	return e
 }
 
 func (c *catalog) isMigrator(m membership) bool {

@@ -33,45 +33,43 @@ type ProbeResult struct {
 	LackingTables    []string `json:"lackingTables"`
 	LackingSequences []string `json:"lackingSequences"`
 	LackingFunctions []string `json:"lackingFunctions"`
-	// OtherSchemas are other tenants' schemas, and the registry, that the login may use: there
-	// must be none.
-	OtherSchemas []string `json:"otherSchemas"`
 }
 
 // Probe logs in with a tenant's own settings on a connection of its own, and asks what the login
 // may do. It pins search_path for its transaction only, so that it works through a pooler. It
 // writes nothing. The error is a *fault.Fault; AuthenticationFailed means that the password in cfg
 // is not the server's.
-func Probe(ctx context.Context, cfg Config, schema string) (ProbeResult, error) {
+func Probe(ctx context.Context, cfg Config, schema string) (result ProbeResult, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	result, err := probe(ctx, cfg, schema)
+	err = asLogin(ctx, cfg, func(tx pgx.Tx) error { return tx.QueryRow(ctx, probeSQL, schema).Scan(&result) })
 	if err != nil {
 		return ProbeResult{}, Fault(err, fmt.Sprintf("the login of schema %s does not work as %s", schema, cfg))
 	}
 	return result, nil
 }
 
-func probe(ctx context.Context, cfg Config, schema string) (result ProbeResult, err error) {
+// asLogin asks in one read-only transaction of a connection of the login's own.
+func asLogin(ctx context.Context, cfg Config, ask func(pgx.Tx) error) error {
 	pc, err := cfg.connConfig(map[string]string{"application_name": "tenantry-probe"})
 	if err != nil {
-		return result, err
+		return err
 	}
 	pc.DefaultQueryExecMode = pgx.QueryExecModeExec // poolers mix up prepared statements
 	conn, err := pgx.ConnectConfig(ctx, pc)
 	if err != nil {
-		return result, err
+		return err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
 	if err != nil {
-		return result, err
+		return err
 	}
 	if _, err := tx.Exec(ctx, "SET LOCAL search_path = "+pinnedPath); err != nil {
-		return result, err
+		return err
 	}
-	if err := tx.QueryRow(ctx, probeSQL, schema).Scan(&result); err != nil {
-		return result, err
+	if err := ask(tx); err != nil {
+		return err
 	}
-	return result, tx.Rollback(ctx)
+	return tx.Rollback(ctx)
 }

@@ -20,9 +20,5 @@ SELECT pg_catalog.jsonb_build_object(
     'lackingSequences', (SELECT pg_catalog.jsonb_agg(relname ORDER BY relname) FROM rel
         WHERE CASE relkind WHEN 'S' THEN NOT pg_catalog.has_sequence_privilege(oid, 'USAGE') END),
     'lackingFunctions', (SELECT pg_catalog.jsonb_agg(DISTINCT p.proname) FROM pg_catalog.pg_proc p JOIN nsp ON p.pronamespace = nsp.oid
-        WHERE NOT pg_catalog.has_function_privilege(p.oid, 'EXECUTE')),
-    'otherSchemas', (SELECT pg_catalog.jsonb_agg(n.nspname ORDER BY n.nspname) FROM pg_catalog.pg_namespace n
-            JOIN pg_catalog.pg_roles o ON o.oid = n.nspowner
-        WHERE n.nspname <> $1 AND (o.rolname LIKE 'tn\_%' OR n.nspname = 'tenantry')
-            AND pg_catalog.has_schema_privilege(n.oid, 'USAGE, CREATE'))
+        WHERE NOT pg_catalog.has_function_privilege(p.oid, 'EXECUTE'))
 )

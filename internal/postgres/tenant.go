@@ -49,7 +49,7 @@ type Observation struct {
 	// Drift is what Provision would mend, for people's eyes.
 	Drift []string
 	// Foreign are rights and memberships that others gave. Provision leaves them alone.
-	Foreign []string
+	Foreign []Excess
 }
 
 func (t Tenant) validate() error {

@@ -21,7 +21,7 @@ func TestReady(t *testing.T) {
 
 	if diff := cmp.Diff(map[string]string{
 		"DomainsClaimed": "True Succeeded", "DatabaseReady": "True Succeeded", "SchemaReady": "True Succeeded",
-		"CredentialsReady": "True Succeeded", "Migrated": "True Succeeded", "Verified": "True Succeeded",
+		"CredentialsReady": "True Succeeded", "Migrated": "True Succeeded", "Verified": "True Succeeded", "Isolated": "True Succeeded",
 		"Routed": "True NotRequested", "Reachable": "True NotRequested", "Ready": "True Ready",
 	}, verdicts(acme.Status.Conditions)); diff != "" {
 		t.Errorf("conditions of the Tenant (-want +got):\n%s", diff)
