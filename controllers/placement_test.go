@@ -179,3 +179,53 @@ func TestDatabaseLeavesClass(t *testing.T) {
 		}
 	}
 }
+
+// A database that does not answer holds up nobody who was made nowhere, also if passes were made over
+// the Tenant before. Whoever could live there waits for it.
+func TestUnreachableDatabaseHoldsUpItsOwnAlone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Database.Spec.MaxTenants = new(int32(1))
+	second := b.second(t, 1)
+	b.settle(t)
+	b.pass(t, second)
+	acme, globex := b.tenant(t, "acme"), b.tenant(t, "globex")
+	if acme.Status.Database.Name != "main" {
+		acme, globex = globex, acme
+	}
+	if diff := cmp.Diff(map[string]int{"main": 1, "second": 1}, places([]*v1alpha1.Tenant{acme, globex})); diff != "" {
+		t.Fatalf("tenants by database (-want +got):\n%s", diff)
+	}
+	begun := b.Tenant("begun")
+	b.Create(t, begun)
+	b.pass(t, begun)
+	b.Expect(t, begun, operator.Waiting("DatabaseReady", v1alpha1.ReasonDatabaseFull))
+
+	b.connection(t, map[string]string{"uri": "postgres://" + b.login() + ":x@127.0.0.1:1/" + b.Name})
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Waiting("Reachable", v1alpha1.ReasonUnreachable))
+	operator.Update(t, b.Servers, second, func(d *v1alpha1.TenantDatabase) { d.Spec.MaxTenants = new(int32(3)) })
+	b.pass(t, second)
+	b.pass(t, begun)
+	b.Expect(t, begun, operator.Ready())
+	if got := begun.Status.Database.Name; got != "second" {
+		t.Errorf("placed on %s, want second", got)
+	}
+
+	// A status that tells of no place, by a pass that was cut off or by somebody's hand, is not believed.
+	for what, change := range map[string]func(*v1alpha1.TenantStatus){
+		"no status": func(s *v1alpha1.TenantStatus) { *s = v1alpha1.TenantStatus{ObservedGeneration: -1} },
+		"no place":  func(s *v1alpha1.TenantStatus) { s.Database, s.Schema, s.Binding = nil, "", nil },
+		"another place": func(s *v1alpha1.TenantStatus) {
+			s.Database = &v1alpha1.NamespacedReference{Namespace: b.Namespace, Name: "second"}
+			s.Schema, s.Binding = "", nil
+		},
+	} {
+		b.forge(t, acme, change)
+		b.pass(t, acme)
+		if acme.Status.Database != nil && acme.Status.Schema != "" {
+			t.Errorf("%s: made anew on %s", what, acme.Status.Database.Name)
+		}
+		b.Expect(t, acme, operator.Waiting("Ready", v1alpha1.ReasonDatabaseNotReady, "main is not reachable"))
+	}
+}

@@ -27,6 +27,9 @@ func (r *Reconciler) place(ctx context.Context, s *scope) (outcome, error) {
 		if tdb, err = r.choose(ctx, s); err != nil {
 			return outcome{}, err
 		}
+		if err := r.recordPlace(ctx, s, tdb); err != nil {
+			return outcome{}, err
+		}
 	}
 	if s.db, err = r.Pools.Get(ctx, tdb); err != nil {
 		return outcome{}, err
@@ -78,7 +81,8 @@ func (r *Reconciler) confirm(ctx context.Context, s *scope, tdb *v1alpha1.Tenant
 }
 
 // find asks the registries of the class's databases for the tenant: a pass may have ended between
-// the registry's row and the status. A database that does not answer could be the one.
+// the registry's row and the status. A database that does not answer could be the one, unless nothing
+// was made for the tenant anywhere.
 func (r *Reconciler) find(ctx context.Context, s *scope) (*v1alpha1.TenantDatabase, error) {
 	if s.fresh {
 		return nil, nil
@@ -91,8 +95,13 @@ func (r *Reconciler) find(ctx context.Context, s *scope) (*v1alpha1.TenantDataba
 		if tdb == nil || tdb.Status.Identity == nil {
 			continue // Never bootstrapped: its registry cannot know anybody.
 		}
-		if err := reachable(tdb); err != nil {
-			return nil, err
+		if away := reachable(tdb); away != nil {
+			if unmade, err := r.unmade(ctx, s); err != nil {
+				return nil, err
+			} else if !unmade {
+				return nil, away
+			}
+			continue
 		}
 		if _, found, err := r.registered(ctx, tdb, s.tenant); err != nil || found {
 			return tdb, err
