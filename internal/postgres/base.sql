@@ -26,8 +26,9 @@ SELECT jsonb_build_object(
     'groupConnects', EXISTS (
         SELECT FROM aclexplode(d.datacl) x JOIN pg_catalog.pg_roles r ON r.oid = x.grantee
         WHERE r.rolname = $1 AND x.privilege_type = 'CONNECT'),
+    -- TEMPORARY alone is a DBA's decision for migrations that make temporary tables, and lets nobody in.
     'publicConnects', EXISTS (
-        SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x WHERE x.grantee = 0),
+        SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x WHERE x.grantee = 0 AND x.privilege_type <> 'TEMPORARY'),
     -- A schema public that belongs to somebody else is left out: the operator could not change it.
     'publicCreates', EXISTS (
         SELECT FROM pg_catalog.pg_namespace n, aclexplode(n.nspacl) x

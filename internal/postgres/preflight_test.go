@@ -186,6 +186,11 @@ func TestBootstrap(t *testing.T) {
 			t.Errorf("after damage: changed = %v, want %v", changed, want)
 		}
 	}
+	// What a DBA gives for the sake of migrations stays.
+	exec(t, super, "GRANT TEMPORARY ON DATABASE "+cfg.Database()+" TO PUBLIC")
+	if must(db.Bootstrap(t.Context(), "marker", "shared"))(t) {
+		t.Error("TEMPORARY without CONNECT was taken from PUBLIC")
+	}
 	keeper := quote(postgres.KeeperRole(cfg.Database(), "acme"))
 	exec(t, db.Config(), "REVOKE "+keeper+" FROM CURRENT_USER")
 	exec(t, super, "ALTER ROLE "+keeper+" NOCREATEROLE")

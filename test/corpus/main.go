@@ -1,11 +1,16 @@
 // Command corpus writes the PostgreSQL migrations of a real product, as its authors published them,
-// for tests to feed to Tenantry. The product is Mattermost 6.7.2: its module embeds files in
-// golang-migrate's naming, which are read from there when the command runs; none of them is in this
-// repository. The module stands alone so that nothing of the product reaches Tenantry's own
-// dependencies. Its go.sum names the one module that the build reads.
+// for tests to feed to Tenantry. Both products name their files as golang-migrate does:
 //
-//	go run . -out DIR                        the files themselves
-//	go run . -configmaps NAME -out DIR       NAME-1.yaml, NAME-2.yaml ...: ConfigMaps with all files
+//	mattermost  Mattermost 6.7.2: 81 migrations without transactions of their own
+//	minder      Minder 0.3.1: 117 migrations, most with BEGIN and COMMIT, two that create an index
+//	            CONCURRENTLY and so cannot run in any transaction
+//
+// The files are read from the products' modules when the command runs, after go has checked them
+// against go.sum; none of them is in this repository. The module stands alone so that nothing of the
+// products reaches Tenantry's own dependencies.
+//
+//	go run . [-product NAME] -out DIR                   the files themselves
+//	go run . [-product NAME] -configmaps NAME -out DIR  NAME-1.yaml, NAME-2.yaml ...: ConfigMaps with all files
 package main
 
 import (
@@ -13,33 +18,31 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/mattermost/mattermost-server/v6/db"
 )
 
 // maxBytes is well below the megabyte that the API server takes for one object.
 const maxBytes = 900 << 10
 
 func main() {
+	product := flag.String("product", "mattermost", "whose files: mattermost or minder")
 	out := flag.String("out", "", "folder to write to; it is made if need be")
 	name := flag.String("configmaps", "", "write ConfigMaps whose names begin with this instead of the files")
 	limit := flag.Int("max-bytes", maxBytes, "most bytes of SQL in one ConfigMap")
 	flag.Parse()
-	if err := run(*out, *name, *limit); err != nil {
+	if err := run(*product, *out, *name, *limit); err != nil {
 		fmt.Fprintln(os.Stderr, "corpus:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out, name string, limit int) error {
+func run(product, out, name string, limit int) error {
 	if out == "" {
 		return errors.New("-out is required")
 	}
-	files, err := migrations()
+	files, err := migrations(product)
 	if err != nil {
 		return err
 	}
@@ -63,30 +66,6 @@ func run(out, name string, limit int) error {
 		fmt.Printf("%d files in %s\n", len(part), path)
 	}
 	return nil
-}
-
-type file struct {
-	name    string
-	content []byte
-}
-
-// migrations returns the product's files for PostgreSQL in the order of their names.
-func migrations() ([]file, error) {
-	const folder = "migrations/postgres"
-	assets := db.Assets()
-	entries, err := fs.ReadDir(assets, folder)
-	if err != nil {
-		return nil, err
-	}
-	var files []file
-	for _, e := range entries {
-		content, err := fs.ReadFile(assets, folder+"/"+e.Name())
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, file{name: e.Name(), content: content})
-	}
-	return files, nil
 }
 
 // split cuts the files into parts of at most limit bytes. A file is never cut.

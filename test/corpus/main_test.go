@@ -9,25 +9,37 @@ import (
 )
 
 func TestFilesAreTheProducts(t *testing.T) {
-	files, err := migrations()
-	if err != nil {
-		t.Fatal(err)
-	}
-	up := 0
-	for _, f := range files {
-		if strings.HasSuffix(f.name, ".up.sql") {
-			up++
+	for product, want := range map[string]struct{ up, down, outside int }{
+		"mattermost": {up: 81, down: 81},
+		"minder":     {up: 117, down: 117, outside: 2},
+	} {
+		files, err := migrations(product)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if len(files) != 162 || up != 81 {
-		t.Errorf("%d files, %d of them up; want 162 and 81", len(files), up)
+		got := want
+		got.up, got.down, got.outside = 0, 0, 0
+		for _, f := range files {
+			switch {
+			case strings.HasSuffix(f.name, ".down.sql"):
+				got.down++
+			case strings.HasSuffix(f.name, ".up.sql"):
+				got.up++
+				if strings.Contains(string(f.content), "CONCURRENTLY") {
+					got.outside++
+				}
+			}
+		}
+		if got != want || got.up+got.down != len(files) {
+			t.Errorf("%s: %d files, %+v; want %+v", product, len(files), got, want)
+		}
 	}
 }
 
 func TestConfigMapsHoldEveryByteOnce(t *testing.T) {
 	dir := t.TempDir()
 	const limit = 32 << 10
-	if err := run(dir, "product", limit); err != nil {
+	if err := run("mattermost", dir, "product", limit); err != nil {
 		t.Fatal(err)
 	}
 	paths, err := filepath.Glob(filepath.Join(dir, "product-*.yaml"))
@@ -60,7 +72,7 @@ func TestConfigMapsHoldEveryByteOnce(t *testing.T) {
 			t.Errorf("%s holds %d bytes", path, size)
 		}
 	}
-	files, err := migrations()
+	files, err := migrations("mattermost")
 	if err != nil {
 		t.Fatal(err)
 	}
