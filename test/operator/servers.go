@@ -61,10 +61,7 @@ func (s *Servers) start(ctx context.Context, settings []platform.PostgresOption)
 	if s.Postgres, err = StartPostgres(ctx, settings...); err != nil {
 		return err
 	}
-	if s.Plane, err = platform.StartControlPlane(ctx, platform.WithControllerManager(), platform.WithAuditLog()); err != nil {
-		return err
-	}
-	if s.Admin, err = client.NewWithWatch(s.Plane.Config, client.Options{Scheme: controllers.Scheme()}); err != nil {
+	if err := s.startPlane(ctx); err != nil {
 		return err
 	}
 	if err := s.Plane.InstallGatewayAPI(ctx); err != nil {
@@ -74,6 +71,36 @@ func (s *Servers) start(ctx context.Context, settings []platform.PostgresOption)
 		return err
 	}
 	return s.install(ctx)
+}
+
+func (s *Servers) startPlane(ctx context.Context) (err error) {
+	if s.Plane, err = platform.StartControlPlane(ctx, platform.WithControllerManager(), platform.WithAuditLog()); err != nil {
+		return err
+	}
+	s.Admin, err = client.NewWithWatch(s.Plane.Config, client.Options{Scheme: controllers.Scheme()})
+	return err
+}
+
+// WithoutGatewayAPI starts a control plane that lacks Gateway API, beside the same PostgreSQL. It ends
+// with the test.
+func (s *Servers) WithoutGatewayAPI(t testing.TB) *Servers {
+	t.Helper()
+	bare := &Servers{Postgres: s.Postgres}
+	t.Cleanup(func() {
+		if bare.Plane == nil {
+			return
+		}
+		if err := bare.Plane.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := bare.startPlane(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := bare.install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return bare
 }
 
 // StartPostgres starts a server with the settings of Start, for tests that need one of their own.
