@@ -1,5 +1,5 @@
 // Package dns stands in for lego's 200 DNS providers and the client libraries of as many clouds,
-// which are half of what Traefik is made from. Certificates by the HTTP and TLS challenges need none
+// which are a third of what Traefik is made from. Certificates by the HTTP and TLS challenges need none
 // of them.
 package dns
 

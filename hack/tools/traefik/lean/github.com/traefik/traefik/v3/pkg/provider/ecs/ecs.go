@@ -1,5 +1,5 @@
 // Package ecs stands in for Traefik's provider of that name: Amazon's client library behind it is a
-// fifth of what Traefik is made from. It reads the provider's options, and refuses to work.
+// seventh of what Traefik is made from. It reads the provider's options, and refuses to work.
 package ecs
 
 import (
