@@ -129,7 +129,7 @@ func read(s source) ([]Statement, error) {
 		if refusal != "" {
 			return nil, invalid(s.file, line, "%s", refusal)
 		}
-		st := Statement{SQL: p.sql(s), Line: line, Unparsed: unparsed, class: c, leaks: leaks(c, p) || unparsed != ""}
+		st := Statement{SQL: p.sql(s), Line: line, Unparsed: unparsed, class: c, leaks: leaks(c, p) || unparsed != "", Notes: p.notes}
 		if c == createsIndex || c == dropsIndex {
 			st.index = indexOf(s, p)
 		}

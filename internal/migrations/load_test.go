@@ -268,3 +268,67 @@ func TestNewSyntaxIsLeftToTheServer(t *testing.T) {
 		t.Errorf("rows = %q", got)
 	}
 }
+
+// What the files held up to a version is the same set as it was then, unless one of its files changed.
+func TestUpto(t *testing.T) {
+	file := func(name, text string) File { return File{Name: name, Content: []byte(text)} }
+	load := func(files ...File) *Set {
+		set, err := Load(files, Auto)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set
+	}
+	a, b, c := file("0001_a.sql", "SELECT 1"), file("0003_b.sql", "SELECT 2"), file("0004_c.sql", "SELECT 3")
+	before := load(a, b)
+	for name, tt := range map[string]struct {
+		now  *Set
+		same bool
+	}{
+		"a file more":    {load(a, b, c), true},
+		"nothing new":    {load(a, b), true},
+		"a file changed": {load(a, file("0003_b.sql", "SELECT 4"), c), false},
+		"a late file":    {load(a, file("0002_x.sql", "SELECT 5"), b), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			upto := tt.now.Upto("3")
+			if got := upto.Digest == before.Digest; got != tt.same {
+				t.Errorf("the same is %t", got)
+			}
+			if upto.Latest() != "3" {
+				t.Errorf("its newest is %s", upto.Latest())
+			}
+			if m, ok := upto.At("03"); !ok || m.Version != "3" {
+				t.Errorf("version 03 is %v", m)
+			}
+			if _, ok := upto.At("4"); ok {
+				t.Error("it holds version 4")
+			}
+		})
+	}
+	if load(a).Upto("7") != nil {
+		t.Error("a version that is not there makes a set")
+	}
+}
+
+// The body of a routine is taken apart as far as its text tells.
+func TestFragments(t *testing.T) {
+	body := "DECLARE x int := 1;\nBEGIN\n  IF x > 1 THEN PERFORM f(';');\n  ELSE UPDATE t SET a = CASE WHEN b THEN 1 ELSE 2 END;\n  END IF;\n" +
+		"  EXECUTE format('DROP TABLE %I.%s', a, b) USING c; -- ; END\n  EXECUTE 'SET ROLE ' || x || $q$;$q$;\nEND"
+	var got []string
+	for _, f := range Fragments(body) {
+		if f.Tree != "" || f.Executed {
+			got = append(got, fmt.Sprintf("%d %s %t", f.Line, f.SQL, f.Tree != ""))
+		}
+	}
+	want := []string{
+		"2 PERFORM f(';') true", "3 UPDATE t SET a = CASE WHEN b THEN 1 ELSE 2 END true",
+		"5 DROP TABLE tenantry_dynamic.tenantry_dynamic true", "6 SET ROLE tenantry_dynamic; true", "7 END true",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if Fragments("'") != nil {
+		t.Error("what the lexer does not understand has fragments")
+	}
+}

@@ -41,6 +41,8 @@ type Statement struct {
 	// Unparsed is the parser's complaint about a statement it does not know, or "". Such a statement
 	// is left to the server, whose grammar may be newer than the parser's (PostgreSQL 17).
 	Unparsed string
+	// Notes are the comments for those who judge it.
+	Notes []Note
 
 	class class
 	// index is what a createsIndex or dropsIndex statement is about.

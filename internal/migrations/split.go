@@ -32,6 +32,7 @@ type piece struct {
 	tokens     []token
 	// inner says that the piece holds a semicolon, as the bodies of rules and SQL functions do.
 	inner bool
+	notes []Note
 }
 
 func (p piece) sql(s source) string { return s.text[p.start:p.end] }
@@ -56,6 +57,9 @@ func split(s source) ([]piece, error) {
 	for _, t := range tokens {
 		switch {
 		case t.code == tokenSQLComment || t.code == tokenCComment:
+			if text, ok := note(s.text[t.start:t.end]); ok {
+				keep(s, pieces, &current, Note{Text: text, Line: s.line(t.start)}, t.start)
+			}
 			continue
 		case t.code == '\\':
 			return nil, s.invalid(t.start, `psql's own commands (\...) do not run on a server; remove them`)
@@ -79,6 +83,15 @@ func split(s source) ([]piece, error) {
 	}
 	flush()
 	return pieces, nil
+}
+
+// keep gives a note to the piece that it stands in or above, or behind which it stands on the same line.
+func keep(s source, pieces []piece, current *piece, n Note, at int) {
+	if last := len(pieces) - 1; last >= 0 && len(current.tokens) == 0 && !strings.Contains(s.text[pieces[last].end:at], "\n") {
+		pieces[last].notes = append(pieces[last].notes, n)
+		return
+	}
+	current.notes = append(current.notes, n)
 }
 
 // check asks the grammar about a piece. What it does not know is left to the server, which may be
