@@ -19,6 +19,7 @@ import (
 	"github.com/tenantry/tenantry/controllers/tenant"
 	"github.com/tenantry/tenantry/controllers/tenantclass"
 	"github.com/tenantry/tenantry/controllers/tenantdatabase"
+	"github.com/tenantry/tenantry/internal/approval"
 	"github.com/tenantry/tenantry/internal/certificates"
 	"github.com/tenantry/tenantry/internal/claims"
 	"github.com/tenantry/tenantry/internal/conditions"
@@ -88,7 +89,9 @@ func New(c client.Client, live client.Reader, recorder events.EventRecorder, poo
 			Client: c, Status: status, Claims: keeper, Publisher: publisher, Certificates: certs, Listeners: edge,
 		},
 		TenantDatabase: &tenantdatabase.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
-		MigrationSet:   &migrationset.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader, Permits: permits},
+		MigrationSet: &migrationset.Reconciler{
+			Client: c, Status: status, Pools: pools, Sources: loader, Permits: permits, Approvals: &approval.Keeper{Live: live},
+		},
 		DomainClaim: &domainclaim.Reconciler{
 			Client: c, Live: live, Status: silent, Claims: keeper, Policies: judge, DNS: &dns.Resolver{},
 		},

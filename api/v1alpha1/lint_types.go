@@ -53,15 +53,16 @@ type Lint struct {
 	Suppressions LintSuppressions `json:"suppressions,omitempty"`
 }
 
+// LintRuleName is a rule of the linter, or a category of rules.
+// +kubebuilder:validation:Enum=Destructive;Lock;Session;CrossSchema;Unparsed;drop-table;drop-column;drop-schema;drop-view;drop-sequence;drop-type;drop-routine;drop-extension;drop-cascade;truncate;delete-all-rows;update-all-rows;set-unlogged;rename-table;rename-column;create-index;reindex;alter-column-type;set-not-null;add-not-null-column;volatile-default;generated-column;add-foreign-key;add-check;add-column-check;add-unique;add-exclusion;validate-with-add;backfill-behind-alter;backfill;rewrite-table;vacuum-full;cluster;lock-table;refresh-view;timeout-off;set-role;search-path;cross-schema;shared-write;foreign-name;create-schema;set-schema;grant;unparsed;allow-unreasoned
+type LintRuleName string
+
 // LintRule is an exception from a policy.
 type LintRule struct {
 	// name of a rule, like drop-table, or of a category: Destructive, Lock, Session, CrossSchema or
 	// Unparsed. docs/migrations.md lists them.
 	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z-]*$`
-	Name string `json:"name,omitempty"`
+	Name LintRuleName `json:"name,omitempty"`
 
 	// action is what follows from a finding of the rule: Allow (it is not reported), Warn or
 	// RequireApproval.

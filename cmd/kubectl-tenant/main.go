@@ -1,6 +1,7 @@
 // Command kubectl-tenant is a plugin of kubectl: `kubectl tenant explain-host acme.example.com` tells which
 // tenant, schema, database, login and route answer on a host, or exactly why nothing does. It reads the
-// cluster with the rights of whoever runs it, and changes nothing.
+// cluster with the rights of whoever runs it, and changes nothing; only `kubectl tenant approve` writes, the
+// annotations by which a version of a MigrationSet is approved.
 package main
 
 import (

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,14 +34,14 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "kubectl-tenant",
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl tenant"},
-		Short:         "Ask about tenants and their hosts",
+		Short:         "Ask about tenants and their hosts, approve their migrations",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	sh.config.AddFlags(root.PersistentFlags())
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
-	root.AddCommand(sh.explainHost(), sh.listHosts())
+	root.AddCommand(sh.explainHost(), sh.listHosts(), sh.approve())
 	return root
 }
 
@@ -80,7 +81,10 @@ const (
 )
 
 // reader reads from the API server, with the rights of the kubeconfig.
-func (sh *shell) reader() (client.Reader, error) {
+func (sh *shell) reader() (client.Reader, error) { return sh.client() }
+
+// client also writes.
+func (sh *shell) client() (client.Client, error) {
 	config, err := sh.config.ToRESTConfig()
 	if err != nil {
 		return nil, err
@@ -89,6 +93,7 @@ func (sh *shell) reader() (client.Reader, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		v1alpha1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, gatewayv1.Install, metav1.AddMetaToScheme,
+		authenticationv1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			return nil, err

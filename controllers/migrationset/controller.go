@@ -14,8 +14,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/approval"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/databases"
+	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/migrations"
 	"github.com/tenantry/tenantry/internal/rollout"
 	"github.com/tenantry/tenantry/internal/sources"
@@ -25,6 +27,7 @@ import (
 // +kubebuilder:rbac:groups=tenantry.dev,resources=migrationsets/status,verbs=patch
 // +kubebuilder:rbac:groups=tenantry.dev,resources=tenants;tenantclasses;tenantdatabases,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,resourceNames=tenantry-approvals,verbs=get
 
 // recheck is how often a set is looked at without cause.
 const recheck = 10 * time.Minute
@@ -37,6 +40,8 @@ type Reconciler struct {
 	Sources *sources.Loader
 	// Permits hear of every count of failures.
 	Permits *rollout.Permits
+	// Approvals say whether an approval can be trusted.
+	Approvals *approval.Keeper
 }
 
 // Reconcile reads one MigrationSet and reports on it.
@@ -53,15 +58,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	base := ms.DeepCopy()
-	set, err := r.vet(ctx, ms)
+	now := time.Now()
+	set, had, err := r.vet(ctx, ms)
+	var look time.Duration
 	if err == nil {
-		publish(ms, set)
+		look, err = r.gate(ctx, ms, set, had, now)
+	} else if fault.KindOf(err) != fault.Transient {
+		withdraw(ms)
 	}
 	tenants, listErr := r.fleet(ctx, ms)
 	if listErr != nil {
 		return ctrl.Result{}, listErr
 	}
-	decision, decideErr := r.decide(ms, tenants, time.Now())
+	decision, decideErr := r.decide(ms, tenants, now)
 	if err == nil {
 		err = decideErr
 	}
@@ -69,8 +78,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		report(ms, decision)
 	}
 	result, err := conclude(ms, err, summary(ms, set), decision)
-	result.RequeueAfter = sooner(result.RequeueAfter, decision.Next, time.Now())
-	return r.Status.Finish(ctx, base, ms, result, err, recheck)
+	result.RequeueAfter = sooner(result.RequeueAfter, decision.Next, now)
+	if look > 0 {
+		result.RequeueAfter = sooner(result.RequeueAfter, now.Add(look), now)
+	}
+	result, err = r.Status.Finish(ctx, base, ms, result, err, recheck)
+	r.warn(base, ms)
+	return result, err
 }
 
 // sooner is the delay to a moment, if that comes before the delay.
@@ -86,15 +100,16 @@ func sooner(delay time.Duration, moment, now time.Time) time.Duration {
 
 // vet loads the set and holds it against what tenants already have. A digest that was published
 // before needs no second look.
-func (r *Reconciler) vet(ctx context.Context, ms *v1alpha1.MigrationSet) (*migrations.Set, error) {
+func (r *Reconciler) vet(ctx context.Context, ms *v1alpha1.MigrationSet) (*migrations.Set, history, error) {
 	set, err := r.Sources.Load(ctx, ms)
 	if err != nil {
-		return nil, err
+		return nil, history{}, err
 	}
 	if set.Digest == ms.Status.Digest && conditions.IsTrue(ms, v1alpha1.ConditionReady) {
-		return set, nil
+		return set, history{}, nil
 	}
-	return set, r.checkHistory(ctx, ms, set)
+	had, err := r.checkHistory(ctx, ms, set)
+	return set, had, err
 }
 
 func publish(ms *v1alpha1.MigrationSet, set *migrations.Set) {
@@ -110,6 +125,9 @@ func summary(ms *v1alpha1.MigrationSet, set *migrations.Set) string {
 	text := fmt.Sprintf("%d migrations (%s) up to version %s", ms.Status.Migrations, ms.Status.Format, ms.Status.Version)
 	if set == nil {
 		return text
+	}
+	if waits := ms.Status.Proposed; waits != nil {
+		text += fmt.Sprintf("; version %s waits for its approval", waits.Version)
 	}
 	for i := range set.Migrations {
 		for _, st := range set.Migrations[i].Statements {

@@ -17,12 +17,11 @@ import (
 // checkHistory asks every database of the set which files its schemas got, one query each. A file
 // that changed or went stalls the set before any tenant is touched. A database that is away cannot
 // be asked; each of its tenants holds the ledger against the set once more.
-func (r *Reconciler) checkHistory(ctx context.Context, ms *v1alpha1.MigrationSet, set *migrations.Set) error {
-	all, err := r.databases(ctx, ms)
-	if err != nil {
-		return err
+func (r *Reconciler) checkHistory(ctx context.Context, ms *v1alpha1.MigrationSet, set *migrations.Set) (had history, err error) {
+	if had.databases, err = r.databases(ctx, ms); err != nil {
+		return had, err
 	}
-	for _, tdb := range all {
+	for _, tdb := range had.databases {
 		if !conditions.IsTrue(tdb, v1alpha1.ConditionBootstrapped) || !conditions.IsTrue(tdb, v1alpha1.ConditionReachable) {
 			continue
 		}
@@ -33,13 +32,14 @@ func (r *Reconciler) checkHistory(ctx context.Context, ms *v1alpha1.MigrationSet
 		}
 		files, err := db.AppliedFiles(ctx, ms.Namespace+"/"+ms.Name)
 		if err != nil {
-			return err
+			return had, err
 		}
 		if err := compare(set, files); err != nil {
-			return err
+			return had, err
 		}
+		had.applied = append(had.applied, files...)
 	}
-	return nil
+	return had, nil
 }
 
 // compare holds a set against the files that were applied.

@@ -75,6 +75,10 @@ func report(ms *v1alpha1.MigrationSet, d rollout.Decision) {
 	if st.Digest == "" {
 		return
 	}
+	if reason, message, waits := proposal(ms); waits && d.Phase == rollout.Completed {
+		conditions.False(ms, v1alpha1.ConditionRolledOut, reason, message) // What the files hold has not begun.
+		return
+	}
 	reason, message := verdict(ms, d)
 	if d.Phase == rollout.Completed {
 		conditions.True(ms, v1alpha1.ConditionRolledOut, reason, message)
@@ -84,10 +88,11 @@ func report(ms *v1alpha1.MigrationSet, d rollout.Decision) {
 }
 
 // conclude sums up. Ready says whether new tenants can start, which no rollout changes; for kstatus a set
-// is at work until its version is rolled out, and failed when the rollout was stopped. What is wrong
+// is at work until its version is rolled out or while one waits for an approval, and failed when the rollout was stopped. What is wrong
 // with the files comes first.
 func conclude(ms *v1alpha1.MigrationSet, err error, text string, d rollout.Decision) (ctrl.Result, error) {
-	if err != nil || d.Phase == rollout.Completed {
+	held, why, waits := proposal(ms)
+	if err != nil || d.Phase == rollout.Completed && !waits {
 		return conditions.Conclude(ms, err, text)
 	}
 	conditions.True(ms, v1alpha1.ConditionReady, v1alpha1.ReasonReady, text)
@@ -96,6 +101,9 @@ func conclude(ms *v1alpha1.MigrationSet, err error, text string, d rollout.Decis
 		is, isNot = isNot, is
 	}
 	reason, message := verdict(ms, d)
+	if d.Phase == rollout.Completed {
+		reason, message = held, why
+	}
 	conditions.True(ms, is, reason, message)
 	conditions.Remove(ms, isNot)
 	return ctrl.Result{}, nil
@@ -170,10 +178,13 @@ func failures(d rollout.Decision) []v1alpha1.FailedTenant {
 	return list
 }
 
-func clip(message string) string {
-	if len(message) <= maxMessage {
-		return message
+func clip(message string) string { return clipTo(message, maxMessage) }
+
+// clipTo cuts a text to so many bytes, never inside of a character.
+func clipTo(text string, most int) string {
+	if len(text) <= most {
+		return text
 	}
 	const more = "..."
-	return strings.ToValidUTF8(message[:maxMessage-len(more)], "") + more
+	return strings.ToValidUTF8(text[:most-len(more)], "") + more
 }

@@ -180,11 +180,15 @@ func (r *Reconciler) migrationSet(ctx context.Context, s *scope) (*v1alpha1.Migr
 	if !conditions.IsTrue(ms, v1alpha1.ConditionReady) {
 		return nil, nil, notReady(ms)
 	}
-	set, err := r.Sources.Load(ctx, ms)
-	if err != nil {
+	set, err := r.Sources.Published(ctx, ms)
+	switch {
+	case err != nil:
 		return nil, nil, err
-	}
-	if set.Digest != ms.Status.Digest {
+	case set == nil && ms.Status.Proposed != nil:
+		return nil, nil, fault.NewWaiting(v1alpha1.ReasonMigrationSetNotReady, time.Minute,
+			"MigrationSet %s/%s: version %s waits for its approval, and version %s can no longer be made: a file of it was changed or taken away",
+			ms.Namespace, ms.Name, ms.Status.Proposed.Version, ms.Status.Version)
+	case set == nil:
 		return nil, nil, fault.NewWaiting(v1alpha1.ReasonMigrationSetNotReady, 5*time.Second,
 			"MigrationSet %s/%s has changed and is being looked at", ms.Namespace, ms.Name)
 	}

@@ -91,11 +91,15 @@ func (r *Reconciler) sharedSet(ctx context.Context, s *scope) (*v1alpha1.Migrati
 		return nil, nil, fault.NewWaiting(v1alpha1.ReasonMigrationSetNotReady, recheck,
 			"MigrationSet %q of the shared schema is not Ready", ref.Name)
 	}
-	set, err := r.Sources.Load(ctx, ms)
-	if err != nil {
+	set, err := r.Sources.Published(ctx, ms)
+	switch {
+	case err != nil:
 		return nil, nil, err
-	}
-	if set.Digest != ms.Status.Digest {
+	case set == nil && ms.Status.Proposed != nil:
+		return nil, nil, fault.NewWaiting(v1alpha1.ReasonMigrationSetNotReady, recheck,
+			"MigrationSet %q of the shared schema: version %s waits for its approval, and version %s can no longer be made: a file of it was changed or taken away",
+			ref.Name, ms.Status.Proposed.Version, ms.Status.Version)
+	case set == nil:
 		return nil, nil, fault.NewWaiting(v1alpha1.ReasonMigrationSetNotReady, 5*time.Second,
 			"MigrationSet %q of the shared schema has changed and is being looked at", ref.Name)
 	}

@@ -112,6 +112,10 @@ func newsOf(obj Object, c metav1.Condition, before []metav1.Condition) string {
 	switch {
 	case c.Reason == v1alpha1.ReasonProgressing, c.Reason == v1alpha1.ReasonDeleting:
 		return ""
+	case c.Type == v1alpha1.ConditionApproved:
+		return approvalNews(c)
+	case c.Type == v1alpha1.ConditionRolledOut && (c.Reason == v1alpha1.ReasonApprovalRequired || c.Reason == v1alpha1.ReasonApprovalUnguarded):
+		return "" // That is Approved's news.
 	case c.Type == v1alpha1.ConditionRolledOut && c.Reason != v1alpha1.ReasonFailureBudgetSpent:
 		return rolloutNews(c, before)
 	case c.Type == v1alpha1.ConditionIsolated && c.Status == metav1.ConditionFalse && c.Reason != v1alpha1.ReasonSharedLogin:
@@ -119,6 +123,17 @@ func newsOf(obj Object, c metav1.Condition, before []metav1.Condition) string {
 	case c.Status == metav1.ConditionFalse && (wasReady || IsTrue(obj, v1alpha1.ConditionStalled)):
 		return corev1.EventTypeWarning
 	case c.Status == metav1.ConditionTrue && (c.Type == v1alpha1.ConditionReady || wasStalled):
+		return corev1.EventTypeNormal
+	}
+	return ""
+}
+
+// approvalNews : who approved is news, and that somebody has to; that nobody had to is none.
+func approvalNews(c metav1.Condition) string {
+	switch {
+	case c.Status == metav1.ConditionFalse:
+		return corev1.EventTypeWarning
+	case c.Reason == v1alpha1.ReasonApproved:
 		return corev1.EventTypeNormal
 	}
 	return ""

@@ -119,6 +119,8 @@ func (l *linter) addConstraint(name string, c node) {
 func (l *linter) rows(n node) {
 	walk("", n, func(kind string, n node) bool {
 		switch kind {
+		case "CreateFunctionStmt", "RuleStmt":
+			return false // It runs later, when somebody asks for it.
 		case "DeleteStmt":
 			if name := table(n.get("relation")); everywhere(n) && !l.schema.fresh[name] {
 				l.report("delete-all-rows", name)

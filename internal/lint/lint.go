@@ -2,7 +2,6 @@ package lint
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/tenantry/tenantry/internal/migrations"
@@ -42,12 +41,25 @@ const (
 	routine
 )
 
+// kindOf tells findings apart by all that decides what follows from them.
+type kindOf struct {
+	name     string
+	severity Severity
+	allowed  bool
+}
+
+// maxOfAKind bounds the findings of a kind: nobody reads more, and a set may hold a million statements.
+const maxOfAKind = 1000
+
 // linter is a Check under way.
 type linter struct {
 	Options
 
 	schema   *schema
 	findings []Finding
+	// seen keeps a finding from being told twice, and count bounds what is kept of each kind.
+	seen  map[Finding]bool
+	count map[kindOf]int
 
 	// The file at work, and whether it is one transaction.
 	file          string
@@ -63,9 +75,10 @@ type linter struct {
 	allowed map[string]string
 }
 
-// Check reads a set's migrations in their order, and reports on those that are new.
+// Check reads a set's migrations in their order, and reports on those that are new: of each rule, at most
+// a thousand findings.
 func Check(set *migrations.Set, o Options) []Finding {
-	l := &linter{Options: o, schema: newSchema()}
+	l := &linter{Options: o, schema: newSchema(), seen: map[Finding]bool{}, count: map[kindOf]int{}}
 	l.schema.ahead(set, o.New)
 	for i := range set.Migrations {
 		m := &set.Migrations[i]
@@ -131,9 +144,13 @@ func (l *linter) report(name, object string) {
 		object = strings.ReplaceAll(object, migrations.Dynamic, "*")
 	}
 	f := Finding{Name: name, Rule: rule, File: l.file, Line: l.line, Object: object, Allowed: l.allowed[name]}
-	if !slices.Contains(l.findings, f) {
-		l.findings = append(l.findings, f)
+	kind := kindOf{name, f.Severity, f.Allowed != ""}
+	if l.seen[f] || l.count[kind] >= maxOfAKind {
+		return
 	}
+	l.seen[f] = true
+	l.count[kind]++
+	l.findings = append(l.findings, f)
 }
 
 // statement judges a statement and all that is nested in it, and learns from it.

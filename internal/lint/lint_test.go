@@ -102,7 +102,9 @@ var tests = map[Category]map[string]string{
 		"DO $$\nBEGIN\n IF true THEN\n  DROP TABLE orders;\n END IF;\nEND $$":                 "drop-table orders @4",
 		"DO $$ BEGIN EXECUTE 'DROP TABLE ' || quote_ident('a'); EXECUTE format('TRUNCATE %I', 'x') USING 1; END $$": "drop-table *\ntruncate *",
 		"DO $$ BEGIN UPDATE orders SET note = CASE WHEN true THEN 'a' ELSE 'b' END; END $$":                         "update-all-rows orders",
-		"DO 'BEGIN DELETE FROM orders; END'": "delete-all-rows orders",
+		"DO 'BEGIN DELETE FROM orders; END'":                                                            "delete-all-rows orders",
+		"CREATE FUNCTION clean() RETURNS void BEGIN ATOMIC DELETE FROM orders; END":                     "",
+		"CREATE RULE r AS ON DELETE TO open_orders DO INSTEAD DELETE FROM orders":                       "",
 		"CREATE FUNCTION clean() RETURNS void LANGUAGE sql AS $$ DELETE FROM orders; TRUNCATE items $$": "",
 	},
 	Lock: {
@@ -185,6 +187,7 @@ var tests = map[Category]map[string]string{
 		"CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = pg_catalog, pg_temp AS 'SELECT 1'": "",
 		"CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path FROM CURRENT AS 'SELECT 1'":          "",
 		"CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path = public AS 'SELECT 1'":              "search-path search_path",
+		"CREATE FUNCTION f() RETURNS text BEGIN ATOMIC SELECT set_config('role', 'x', true); END":          "set-role role",
 		"ALTER FUNCTION f() SET role = x":                                                                  "set-role role",
 		"CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'x', 'y'":                                           "",
 	},
@@ -297,4 +300,34 @@ func TestOwnSchema(t *testing.T) {
 	if diff := cmp.Diff("cross-schema other.b", outline(found)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// A million statements are no million findings.
+func TestManyFindings(t *testing.T) {
+	text := strings.Repeat("TRUNCATE orders;\n", 3*maxOfAKind) + "DROP TABLE items;"
+	found := Check(load(t, had, text), Options{New: above("1")})
+	if len(found) != maxOfAKind+1 || found[maxOfAKind].Name != "drop-table" {
+		t.Errorf("%d findings, the last is %s", len(found), found[len(found)-1].Name)
+	}
+}
+
+// FuzzCheck lints whatever can be loaded.
+func FuzzCheck(f *testing.F) {
+	for _, cases := range tests {
+		for text := range cases {
+			f.Add(text)
+		}
+	}
+	f.Add("DO $$ BEGIN EXECUTE $q$ $q$; EXECUTE '' || ; EXECUTE format(; EXECUTE E'\\'' USING ; CASE CASE END END ELSE ; $$")
+	f.Fuzz(func(t *testing.T, text string) {
+		set, err := migrations.Load([]migrations.File{{Name: "1_a.sql", Content: []byte(text)}}, migrations.Plain)
+		if err != nil {
+			return
+		}
+		for _, found := range Check(set, Options{New: above("")}) {
+			if found.Line < 1 || found.Line > 1+strings.Count(text, "\n") {
+				t.Errorf("%s is in line %d of %q", found.Name, found.Line, text)
+			}
+		}
+	})
 }

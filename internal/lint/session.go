@@ -15,7 +15,10 @@ func (l *linter) session(n node) {
 					l.setting(set, true)
 				}
 			}
-			return false // The body is judged apart; what else it holds are names.
+			if body := n["sql_body"]; body != nil {
+				l.session(node{"sql_body": body})
+			}
+			return false // A body that is a text is judged apart.
 		case "FuncCall":
 			names, args := n.names("funcname"), n.list("args")
 			if len(names) > 0 && names[len(names)-1] == "set_config" && len(args) > 1 {

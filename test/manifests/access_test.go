@@ -71,6 +71,8 @@ func TestRolesOfPeople(t *testing.T) {
 		{"edit", "delete", "migrationsets", "default", true},
 		{"edit", "create", "tenants", "kube-system", false},
 		{"edit", "patch", "tenants/status", "default", false},
+		{"edit", "approve", "migrationsets", "default", false},
+		{"admin", "approve", "migrationsets", "default", false},
 		{"admin", "update", "tenants", "default", true},
 		{"admin", "update", "tenants/status", "default", false},
 		{"admin", "create", "tenantclasses", "default", false},
