@@ -26,10 +26,12 @@ import (
 	"github.com/tenantry/tenantry/internal/databases"
 	"github.com/tenantry/tenantry/internal/dns"
 	"github.com/tenantry/tenantry/internal/listeners"
+	"github.com/tenantry/tenantry/internal/logins"
 	"github.com/tenantry/tenantry/internal/policies"
 	"github.com/tenantry/tenantry/internal/postgres"
 	"github.com/tenantry/tenantry/internal/probing"
 	"github.com/tenantry/tenantry/internal/publish"
+	"github.com/tenantry/tenantry/internal/quotas"
 	"github.com/tenantry/tenantry/internal/rollout"
 	"github.com/tenantry/tenantry/internal/sources"
 )
@@ -78,15 +80,17 @@ func New(c client.Client, live client.Reader, recorder events.EventRecorder, poo
 	judge := policies.Judge{Reader: c}
 	publisher := &publish.Publisher{Client: c, Live: live}
 	permits := rollout.NewPermits()
+	secrets := &logins.Keeper{Client: c, Live: live}
 	certs, edge := &certificates.Keeper{Client: c, Live: live}, &listeners.Keeper{Client: c, Live: live}
 	return &Reconcilers{
 		Tenant: &tenant.Reconciler{
 			Client: c, Live: live, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader, Prober: probing.New(),
-			Claims: keeper, Policies: judge, Publisher: publisher, Permits: permits,
+			Claims: keeper, Policies: judge, Publisher: publisher, Permits: permits, Logins: secrets, Quotas: quotas.New(),
 			Certificates: certs, Listeners: edge,
 		},
 		TenantClass: &tenantclass.Reconciler{
 			Client: c, Status: status, Claims: keeper, Publisher: publisher, Certificates: certs, Listeners: edge,
+			Pools: pools, Logins: secrets,
 		},
 		TenantDatabase: &tenantdatabase.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
 		MigrationSet: &migrationset.Reconciler{

@@ -31,6 +31,15 @@ const (
 	ConditionRouted = "Routed"
 )
 
+// Condition types of a Tenant that do not decide whether it is Ready. They are there only where the
+// class or the Tenant asks for what they are about.
+const (
+	// ConditionReaderReady says that the tenant's login that can only read works.
+	ConditionReaderReady = "ReaderReady"
+	// ConditionWithinQuota says that the tenant's schema is no larger than it may be.
+	ConditionWithinQuota = "WithinQuota"
+)
+
 // Condition types of a TenantDatabase.
 const (
 	// ConditionReachable says that the operator can log in; of a Tenant, that its hosts answer through
@@ -142,6 +151,20 @@ const (
 	ReasonSecretNameTaken = "SecretNameTaken"
 	// ReasonLoginFailed : the login in the Secret does not work.
 	ReasonLoginFailed = "LoginFailed"
+	// ReasonSharedLoginNotReady : the class's shared login on the tenant's database does not work yet.
+	ReasonSharedLoginNotReady = "SharedLoginNotReady"
+	// ReasonInvalidTemplate : a template of spec.credentials.extraKeys of the class cannot be used.
+	ReasonInvalidTemplate = "InvalidTemplate"
+)
+
+// Reasons of ReaderReady and WithinQuota.
+const (
+	// ReasonReaderNotOffered : the Tenant asks for a reader, and its class offers none.
+	ReasonReaderNotOffered = "ReaderNotOffered"
+	// ReasonQuotaExceeded : the tenant's schema is larger than its class allows.
+	ReasonQuotaExceeded = "QuotaExceeded"
+	// ReasonInsertRevoked : the same, and its login can add no rows until it is smaller again.
+	ReasonInsertRevoked = "InsertRevoked"
 )
 
 // Reasons of Migrated and of a MigrationSet.

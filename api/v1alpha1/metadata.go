@@ -32,12 +32,19 @@ const (
 	// AnnotationApprovedBy on a MigrationSet is the name of the user who set AnnotationApprove. An
 	// admission policy holds it to the name that the API server knows.
 	AnnotationApprovedBy = "tenantry.dev/approved-by"
-	// AnnotationRotate on a Tenant asks for a new login in its Secret, once for each new value.
+	// AnnotationRotate on a Tenant asks for a new login in its Secret, once for each new value; on a
+	// TenantClass, for new shared logins.
 	AnnotationRotate = "tenantry.dev/rotate-credentials"
 	// AnnotationLoginSince on a tenant's Secret is when its login came into it.
 	AnnotationLoginSince = "tenantry.dev/login-since"
 	// AnnotationRotated on a tenant's Secret is the last value of AnnotationRotate that was met.
 	AnnotationRotated = "tenantry.dev/rotated"
+	// AnnotationLoginMode on a tenant's Secret is the mode of logins that it was last written for.
+	AnnotationLoginMode = "tenantry.dev/login-mode"
+	// AnnotationExtraKeys on a Secret lists the keys that were made from the class's templates.
+	AnnotationExtraKeys = "tenantry.dev/extra-keys"
+	// AnnotationDatabase on the Secret of a shared login is its TenantDatabase, as namespace/name.
+	AnnotationDatabase = "tenantry.dev/database"
 	// AnnotationReconcile on any kind asks for a reconcile now; the value is free.
 	AnnotationReconcile = "tenantry.dev/reconcile-at"
 )

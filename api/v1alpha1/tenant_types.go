@@ -52,6 +52,10 @@ type TenantSpec struct {
 	// +optional
 	Backend *ServiceBackend `json:"backend,omitempty"`
 
+	// reader overrides whether the tenant has a login that can only read, if its class offers one.
+	// +optional
+	Reader Switch `json:"reader,omitempty"`
+
 	// suspended takes the tenant's hosts off its backend; the class's holding backend answers
 	// there, if it names one. Schema, data and logins stay as they are.
 	// +optional
@@ -118,6 +122,10 @@ type TenantStatus struct {
 	// +optional
 	Credentials *TenantCredentials `json:"credentials,omitempty"`
 
+	// reader is the tenant's login that can only read, if it has one.
+	// +optional
+	Reader *ReaderStatus `json:"reader,omitempty"`
+
 	// domains say of each wanted host whether this tenant holds it.
 	// +optional
 	// +listType=map
@@ -126,9 +134,25 @@ type TenantStatus struct {
 	Domains []TenantDomainStatus `json:"domains,omitempty"`
 }
 
-// TenantCredentials says which of a tenant's two logins is in its Secret.
+// TenantCredentials says as whom programs log in for a tenant.
 type TenantCredentials struct {
-	// login is the role in the Secret.
+	// mode is the class's: Dedicated (the tenant's own login), SetRole or Shared (a login of all
+	// tenants of the class).
+	// +optional
+	Mode LoginMode `json:"mode,omitempty"`
+
+	// role whose rights programs have in the tenant's schema; with SetRole, the one to set.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Role string `json:"role,omitempty"`
+
+	// sharedSecretRef names the Secret with the shared login's credentials. Left out with Dedicated,
+	// where binding names it.
+	// +optional
+	SharedSecretRef *NamespacedReference `json:"sharedSecretRef,omitempty"`
+
+	// login is the role that logs in.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63

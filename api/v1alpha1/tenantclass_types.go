@@ -48,6 +48,10 @@ type TenantClassSpec struct {
 	// +optional
 	Credentials *CredentialsPolicy `json:"credentials,omitempty"`
 
+	// logins says as whom programs log in. Left out, each tenant has a login of its own.
+	// +optional
+	Logins *LoginPolicy `json:"logins,omitempty"`
+
 	// limits bound what one tenant's login may use.
 	// +optional
 	Limits *TenantLimits `json:"limits,omitempty"`
@@ -70,6 +74,14 @@ type CredentialsPolicy struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2592000
 	GraceSeconds int32 `json:"graceSeconds,omitempty"`
+
+	// extraKeys are further keys of tenants' Secrets, made from their credentials, such as the URL
+	// that a certain driver wants.
+	// +optional
+	// +listType=map
+	// +listMapKey=key
+	// +kubebuilder:validation:MaxItems=16
+	ExtraKeys []SecretKey `json:"extraKeys,omitempty"`
 }
 
 // TenantLimits bound what one tenant's login may use.
@@ -86,6 +98,17 @@ type TenantLimits struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=86400
 	StatementTimeoutSeconds int32 `json:"statementTimeoutSeconds,omitempty"`
+
+	// lockTimeoutMilliseconds ends statements that wait longer for a lock. The login can raise it
+	// for its own session.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400000
+	LockTimeoutMilliseconds int32 `json:"lockTimeoutMilliseconds,omitempty"`
+
+	// schema bounds the size of a tenant's schema. Left out, nobody looks at it.
+	// +optional
+	Schema *SchemaQuota `json:"schema,omitempty"`
 
 	// idleInTransactionTimeoutSeconds ends sessions that hold a transaction open without
 	// working. The login can raise it for its own session.
@@ -114,6 +137,14 @@ type TenantClassStatus struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Tenants int32 `json:"tenants"`
+
+	// logins are the shared logins of the class, one for each database.
+	// +optional
+	// +listType=map
+	// +listMapKey=namespace
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Logins []SharedLoginStatus `json:"logins,omitempty"`
 }
 
 // TenantClass is an offer of the platform team: which databases, migrations and routes the

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/tenantry/tenantry/api/v1alpha1"
 )
 
@@ -36,7 +38,7 @@ func (r *Reconciler) unmade(ctx context.Context, s *scope) (bool, error) {
 	if !concluded(s.base) || s.base.Status.Schema != "" || s.base.Status.Binding != nil {
 		return false, nil
 	}
-	secret, err := r.secretMeta(ctx, s, secretName(s.tenant))
+	secret, err := r.Logins.Meta(ctx, client.ObjectKey{Namespace: s.tenant.Namespace, Name: secretName(s.tenant)})
 	return err == nil && secret.UID == "", err
 }
 

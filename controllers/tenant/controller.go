@@ -23,10 +23,12 @@ import (
 	"github.com/tenantry/tenantry/internal/databases"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/listeners"
+	"github.com/tenantry/tenantry/internal/logins"
 	"github.com/tenantry/tenantry/internal/migrations"
 	"github.com/tenantry/tenantry/internal/policies"
 	"github.com/tenantry/tenantry/internal/probing"
 	"github.com/tenantry/tenantry/internal/publish"
+	"github.com/tenantry/tenantry/internal/quotas"
 	"github.com/tenantry/tenantry/internal/rollout"
 	"github.com/tenantry/tenantry/internal/sources"
 )
@@ -62,6 +64,7 @@ type Reconciler struct {
 	Claims    *claims.Keeper
 	Policies  policies.Judge
 	Publisher *publish.Publisher
+	Logins    *logins.Keeper
 	// Certificates and Listeners are those of custom domains.
 	Certificates *certificates.Keeper
 	Listeners    *listeners.Keeper
@@ -70,6 +73,12 @@ type Reconciler struct {
 	// checked remembers what was proved of a tenant's login, so that a steady tenant costs no
 	// log-in. It is a cache: after a restart everything is proved again.
 	checked sync.Map // types.UID -> proof
+	// readers is the same for logins that can only read.
+	readers sync.Map // types.UID -> proof
+	// inserts remembers whose registry was asked whether a quota took INSERT away.
+	inserts sync.Map // types.UID -> true
+	// Quotas measures schemas.
+	Quotas *quotas.Keeper
 	// recorded remembers which files the registries know, so that one tenant of a thousand writes
 	// them.
 	recorded sync.Map // recordKey -> true
@@ -108,11 +117,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	s := &scope{tenant: t, base: t.DeepCopy(), fresh: fresh, started: time.Now()}
 	stepErrs := r.runSteps(ctx, s)
+	asideErr := r.asides(ctx, s)
 	if slices.ContainsFunc(stepErrs, conditions.IsConflict) {
 		// An object was read from a cache that is behind. That is no state to report.
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
 	result, err := conclude(t, stepErrs, s)
+	if err == nil && asideErr != nil {
+		s.lookAgain(asideAgain)
+		note(ctx, asideErr, "aside")
+	}
 	return r.Status.Finish(ctx, s.base, t, result, err, s.next())
 }
 

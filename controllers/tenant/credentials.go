@@ -3,28 +3,17 @@ package tenant
 import (
 	"context"
 	"fmt"
-	"maps"
 	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
-	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/logins"
 	"github.com/tenantry/tenantry/internal/postgres"
 	"github.com/tenantry/tenantry/internal/routing"
 )
-
-// secretType is the Service Binding specification's for a PostgreSQL binding
-// (servicebinding.io/spec/core/1.1.0, "Well-known Secret Entries").
-const secretType = corev1.SecretType("servicebinding.io/postgresql")
-
-// minPassword is the shortest password, in bytes, that the operator takes over from a Secret that
-// was edited by hand.
-const minPassword = 16
 
 // proofAge is how long a login that worked is believed to work without another log-in.
 const proofAge = 10 * time.Minute
@@ -38,164 +27,166 @@ type proof struct {
 	excess []postgres.Excess
 }
 
-// credentials writes the password to the Secret first, its verifier to the server next, and logs
-// in last: a crash at any point leaves a Secret from which the rest follows.
+// credentials makes the login work that programs use for the tenant: its own, or its class's.
 func (r *Reconciler) credentials(ctx context.Context, s *scope) (outcome, error) {
 	s.tenant.Status.Binding = &v1alpha1.LocalReference{Name: secretName(s.tenant)}
-	meta, err := r.secretMeta(ctx, s, secretName(s.tenant))
+	if s.mode() != v1alpha1.LoginDedicated {
+		return r.sharedCredentials(ctx, s)
+	}
+	out, err := r.ownCredentials(ctx, s)
+	if err != nil {
+		return out, err
+	}
+	return out, r.leaveShared(ctx, s)
+}
+
+// ownCredentials writes the password to the Secret first, its verifier to the server next, and logs
+// in last: a crash at any point leaves a Secret from which the rest follows.
+func (r *Reconciler) ownCredentials(ctx context.Context, s *scope) (outcome, error) {
+	p := r.ownPair(s)
+	meta, err := r.Logins.Meta(ctx, p.Key)
 	if err != nil {
 		return outcome{}, err
 	}
-	if s.secretVersion = meta.ResourceVersion; !r.proved(s) {
-		secret, isNew, err := r.ensureSecret(ctx, s)
-		if err != nil {
-			return outcome{}, err
-		}
-		s.use(secret)
-		if err := r.login(ctx, s, isNew); err != nil {
-			return outcome{}, err
-		}
-		meta.ObjectMeta = secret.ObjectMeta
+	secret := client.Object(meta)
+	state := &logins.State{}
+	if s.secretVersion = meta.ResourceVersion; r.proved(s) {
+		state.User, state.Version = s.user, s.secretVersion
+	} else if secret, state, err = r.ensure(ctx, p); err != nil {
+		return outcome{}, err
 	}
-	return r.takeTurns(ctx, s, meta.ObjectMeta)
+	if err := r.Logins.TakeTurns(ctx, p, state, secret); err != nil {
+		return outcome{}, err
+	}
+	s.use(state)
+	return s.own(state), nil
 }
 
-// use makes the login of a Secret the tenant's.
-func (s *scope) use(secret *corev1.Secret) {
-	s.user, s.secretVersion = userOf(s, secret), secret.ResourceVersion
-	s.login = new(s.db.Config().WithLogin(s.user, string(secret.Data["password"])))
+func (r *Reconciler) ensure(ctx context.Context, p *logins.Pair) (client.Object, *logins.State, error) {
+	secret, state, err := r.Logins.Ensure(ctx, p)
+	return secret, state, err
 }
 
-// userOf returns which of the tenant's two logins a Secret has. One that has neither gets the login
-// that works.
-func userOf(s *scope, secret *corev1.Secret) string {
-	roles := s.observed.Roles
-	switch user := string(secret.Data["username"]); {
-	case user == roles.App, user == roles.Second():
-		return user
-	case s.observed.SecondCanLogin && !s.observed.AppCanLogin:
-		return roles.Second()
+// use makes a login the one that verify tries.
+func (s *scope) use(state *logins.State) {
+	s.user, s.secretVersion, s.since = state.User, state.Version, state.Since
+	if state.Login != nil {
+		s.login = state.Login
 	}
-	return roles.App
+	s.lookAgain(state.Again)
 }
 
-// login logs in with the Secret's password. A password that is new, or that the server does not
-// take, is set first.
-func (r *Reconciler) login(ctx context.Context, s *scope, isNew bool) error {
-	if !isNew {
-		err := postgres.Login(ctx, *s.login)
-		if isFull(err) {
-			return nil // The server counts sessions after it has taken the password.
-		}
-		if fault.ReasonOf(err) != v1alpha1.ReasonAuthenticationFailed {
-			return err
-		}
+// own says in the status which of the tenant's own logins is in its Secret.
+func (s *scope) own(state *logins.State) outcome {
+	s.tenant.Status.Credentials = &v1alpha1.TenantCredentials{
+		Mode: v1alpha1.LoginDedicated, Role: s.observed.Roles.App, Login: state.User, Since: &state.Since, Previous: state.Previous,
 	}
-	verifier, err := postgres.SCRAMVerifier(s.login.Password())
-	if err != nil {
-		return err
+	message := fmt.Sprintf("Login %s works; its credentials are in Secret %s", state.User, secretName(s.tenant))
+	if state.Previous != "" {
+		message += fmt.Sprintf("; login %s works until its grace is over and its last session has ended", state.Previous)
 	}
-	if err := s.db.SetLogin(ctx, s.wanted.UID, s.wanted.Schema, s.user, verifier); err != nil {
-		return err
-	}
-	err = postgres.Login(ctx, *s.login)
-	if fault.ReasonOf(err) == v1alpha1.ReasonAuthenticationFailed {
-		return fault.NewWaiting(v1alpha1.ReasonLoginFailed, time.Minute,
-			"Login %s is refused although its password was just set; look at pg_hba.conf of the server", s.user).Because(err)
-	}
-	return err
+	return done(message)
 }
 
-// ensureSecret returns the tenant's Secret as it should be, and whether its password is new. A
-// password that is there is kept; one that is missing or unusable is replaced. Keys of others are
-// left alone.
-func (r *Reconciler) ensureSecret(ctx context.Context, s *scope) (*corev1.Secret, bool, error) {
-	secret := &corev1.Secret{}
-	err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.tenant.Namespace, Name: secretName(s.tenant)}, secret)
-	if apierrors.IsNotFound(err) {
-		secret, err = r.createSecret(ctx, s)
-		return secret, true, err
+// lookAgain asks for a pass after a while, if none comes before.
+func (s *scope) lookAgain(after time.Duration) {
+	if after > 0 && (s.again == 0 || after < s.again) {
+		s.again = after
 	}
-	if err != nil {
-		return nil, false, fmt.Errorf("read the tenant's Secret: %w", err)
-	}
-	if !metav1.IsControlledBy(secret, s.tenant) {
-		return nil, false, fault.NewWaiting(v1alpha1.ReasonSecretNameTaken, recheck,
-			"Secret %q exists and is not this tenant's; delete or rename it", secret.Name)
-	}
-	before, password := secret.DeepCopy(), string(secret.Data["password"])
-	isNew := !usable(password)
-	if isNew {
-		password = postgres.NewPassword()
-	}
-	fillSecret(secret, s, userOf(s, secret), password)
-	if maps.EqualFunc(before.Data, secret.Data, equalBytes) && maps.Equal(before.Labels, secret.Labels) {
-		return secret, false, nil
-	}
-	if err := r.Update(ctx, secret); err != nil {
-		return nil, false, fmt.Errorf("write the tenant's Secret: %w", err)
-	}
-	return secret, isNew, nil
 }
 
-func (r *Reconciler) createSecret(ctx context.Context, s *scope) (*corev1.Secret, error) {
-	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace:       s.tenant.Namespace,
-			Name:            secretName(s.tenant),
-			OwnerReferences: []metav1.OwnerReference{routing.Owner(s.tenant)},
-		},
-		Type: secretType,
-	}
-	stamp(secret, s.tenant)
-	fillSecret(secret, s, userOf(s, secret), postgres.NewPassword())
-	if err := r.Create(ctx, secret); err != nil {
-		return nil, fmt.Errorf("write the tenant's Secret: %w", err)
-	}
-	return secret, nil
+// ownPair are the tenant's own two logins, with its Secret.
+func (r *Reconciler) ownPair(s *scope) *logins.Pair {
+	p := s.pair(secretName(s.tenant), s.observed.Roles.App, s.observed.Roles.Second())
+	p.Stale = []string{"role"}
+	p.Marks = map[string]string{v1alpha1.AnnotationLoginMode: string(v1alpha1.LoginDedicated)}
+	p.Server = &server{s: s, try: func(ctx context.Context, login postgres.Config) (postgres.ProbeResult, error) {
+		return postgres.Probe(ctx, login, s.wanted.Schema)
+	}, excuse: func(ctx context.Context, result *postgres.ProbeResult) error { return r.excuse(ctx, s, result) }}
+	return p
 }
 
-// fillSecret sets the keys of the Service Binding specification, and schema beside them.
-func fillSecret(secret *corev1.Secret, s *scope, user, password string) {
-	config := s.db.Config().WithLogin(user, password)
-	if e := s.tdb.Spec.Endpoint; e != nil {
-		config = config.WithEndpoint(e.Host, uint16(e.Port)) //nolint:gosec // bounded to 65535 by the API
+// pair is what all pairs of a tenant share.
+func (s *scope) pair(secret, first, second string) *logins.Pair {
+	p := &logins.Pair{
+		Owner: routing.Owner(s.tenant), Labels: routing.Labels(s.tenant),
+		Key:   client.ObjectKey{Namespace: s.tenant.Namespace, Name: secret},
+		First: first, Second: second,
+		Fill: s.keys, Extra: s.extraKeys(),
+		Config: s.db.Config(), Asked: s.tenant.Annotations[v1alpha1.AnnotationRotate], Grace: s.grace(),
 	}
-	path := []string{s.wanted.Schema}
-	if s.wanted.SharedSchema != "" {
-		path = append(path, s.wanted.SharedSchema)
+	if policy := s.class.Spec.Credentials; policy != nil {
+		p.MaxAge = time.Duration(policy.RotateAfterDays) * 24 * time.Hour
 	}
-	if secret.Data == nil {
-		secret.Data = map[string][]byte{}
+	return p
+}
+
+// grace of a class that names none is that of the API's default.
+func (s *scope) grace() time.Duration {
+	if policy := s.class.Spec.Credentials; policy != nil && policy.GraceSeconds > 0 {
+		return time.Duration(policy.GraceSeconds) * time.Second
 	}
-	for key, value := range map[string]string{
-		"type":     "postgresql",
-		"provider": "tenantry",
-		"host":     config.Host(),
-		"port":     strconv.Itoa(int(config.Port())),
-		"database": config.Database(),
-		"username": config.User(),
-		"password": password,
-		"schema":   s.wanted.Schema,
-		"uri":      config.URI(path...),
-	} {
-		secret.Data[key] = []byte(value)
+	return time.Hour
+}
+
+// keys are those of the Service Binding specification, schema beside them, and what the class asks for.
+// Without a user there is no login in them.
+func (s *scope) keys(user, password string) (map[string][]byte, error) {
+	config := s.endpoint(s.db.Config().WithLogin(user, password))
+	f := logins.Fields{
+		Host: config.Host(), Port: strconv.Itoa(int(config.Port())), Database: config.Database(), SSLMode: config.SSLMode(),
+		Username: user, Password: password, Schema: s.wanted.Schema, SharedSchema: s.wanted.SharedSchema,
+		SearchPath: postgres.SearchPath(s.path()...), Role: s.observed.Roles.App, Namespace: s.tenant.Namespace, Name: s.tenant.Name,
+	}
+	text := map[string]string{"type": "postgresql", "provider": "tenantry", "host": f.Host, "port": f.Port, "database": f.Database, "schema": f.Schema}
+	if user != "" {
+		f.URI = s.uri(config)
+		text["username"], text["password"], text["uri"] = user, password, f.URI
+	}
+	if s.mode() != v1alpha1.LoginDedicated || len(s.observed.ClassLogins) > 0 {
+		text["role"] = f.Role
 	}
 	if ca := config.CA(); ca != "" {
-		secret.Data["ca.crt"] = []byte(ca)
+		text["ca.crt"] = ca
 	}
-	if secret.Labels == nil {
-		secret.Labels = map[string]string{}
+	data, err := logins.Extra(s.extraKeys(), f)
+	if err != nil {
+		return nil, err
 	}
-	maps.Copy(secret.Labels, routing.Labels(s.tenant))
+	for key, value := range text {
+		data[key] = []byte(value)
+	}
+	return data, nil
 }
 
-// secretMeta looks a Secret up without its content. There may be none.
-func (r *Reconciler) secretMeta(ctx context.Context, s *scope, name string) (*metav1.PartialObjectMetadata, error) {
-	m := &metav1.PartialObjectMetadata{}
-	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	err := r.Get(ctx, client.ObjectKey{Namespace: s.tenant.Namespace, Name: name}, m)
-	return m, client.IgnoreNotFound(err)
+// uri pins the search_path, but at a pooler: those refuse options that they do not know, and the login's
+// own default is the same.
+func (s *scope) uri(config postgres.Config) string {
+	if s.tdb.Spec.Endpoint != nil {
+		return config.URI()
+	}
+	return config.URI(s.path()...)
+}
+
+func (s *scope) endpoint(config postgres.Config) postgres.Config {
+	if e := s.tdb.Spec.Endpoint; e != nil {
+		return config.WithEndpoint(e.Host, uint16(e.Port)) //nolint:gosec // bounded to 65535 by the API
+	}
+	return config
+}
+
+func (s *scope) path() []string {
+	if s.wanted.SharedSchema != "" {
+		return []string{s.wanted.Schema, s.wanted.SharedSchema}
+	}
+	return []string{s.wanted.Schema}
+}
+
+func (s *scope) extraKeys() []v1alpha1.SecretKey {
+	if policy := s.class.Spec.Credentials; policy != nil {
+		return policy.ExtraKeys
+	}
+	return nil
 }
 
 // proved says whether an earlier pass of this process logged in with just this Secret, and nothing
@@ -203,19 +194,33 @@ func (r *Reconciler) secretMeta(ctx context.Context, s *scope, name string) (*me
 func (r *Reconciler) proved(s *scope) bool {
 	p, ok := r.proofOf(s)
 	if !ok || s.secretVersion == "" || p.secretVersion != s.secretVersion || p.login != loginKey(s) ||
-		p.asked != s.tenant.Annotations[v1alpha1.AnnotationReconcile] || time.Since(p.at) >= proofAge || !s.canLogin(p.user) {
+		p.asked != s.tenant.Annotations[v1alpha1.AnnotationReconcile] || time.Since(p.at) >= proofAge || !s.canUse(p.user) {
 		return false
 	}
 	s.user = p.user
 	return true
 }
 
+// canUse says whether a login can be the one in use, by the server's word. That of a class's login is the
+// class's to know.
+func (s *scope) canUse(user string) bool {
+	return s.mode() != v1alpha1.LoginDedicated || s.canLogin(user)
+}
+
 // canLogin says whether one of the tenant's logins can log in, by the server's word.
 func (s *scope) canLogin(user string) bool {
-	if user == s.observed.Roles.App {
+	roles := s.observed.Roles
+	switch user {
+	case roles.App:
 		return s.observed.AppCanLogin
+	case roles.Second():
+		return s.observed.SecondCanLogin
+	case roles.Reader():
+		return s.observed.ReaderCanLogin
+	case roles.SecondReader():
+		return s.observed.SecondReaderCanLogin
 	}
-	return user == s.observed.Roles.Second() && s.observed.SecondCanLogin
+	return false
 }
 
 func (r *Reconciler) proofOf(s *scope) (proof, bool) {
@@ -228,7 +233,8 @@ func (r *Reconciler) proofOf(s *scope) (proof, bool) {
 
 // loginKey names what the Secret is made from, besides the password.
 func loginKey(s *scope) string {
-	return fmt.Sprint(s.db.Config(), s.tdb.Spec.Endpoint, s.wanted.Schema, s.wanted.SharedSchema, s.observed.Roles.App, s.db.Config().CA())
+	return fmt.Sprint(s.db.Config(), s.tdb.Spec.Endpoint, s.wanted.Schema, s.wanted.SharedSchema, s.observed.Roles.App, s.db.Config().CA(),
+		s.mode(), len(s.observed.ClassLogins), s.extraKeys())
 }
 
 // secretSuffix follows the Tenant's name in the name of its Secret.
@@ -236,14 +242,5 @@ const secretSuffix = "-db"
 
 func secretName(t *v1alpha1.Tenant) string { return t.Name + secretSuffix }
 
-// usable refuses what nobody should have written into a Secret by hand.
-func usable(password string) bool {
-	for _, c := range []byte(password) {
-		if c < 0x21 || c > 0x7e {
-			return false
-		}
-	}
-	return len(password) >= minPassword
-}
-
-func equalBytes(a, b []byte) bool { return string(a) == string(b) }
+// data is a Secret's content where there may be none.
+func data(secret *corev1.Secret, key string) string { return string(secret.Data[key]) }

@@ -29,7 +29,7 @@ import (
 var deletion = []func(*Reconciler, context.Context, *scope) error{
 	(*Reconciler).closeRoutes,
 	(*Reconciler).leaveDatabase,
-	(*Reconciler).removeSecret,
+	(*Reconciler).removeSecrets,
 	(*Reconciler).removeRoutes,
 	(*Reconciler).removeClaims,
 	(*Reconciler).removeCertificates,
@@ -53,6 +53,8 @@ func (r *Reconciler) reconcileDelete(ctx context.Context, t *v1alpha1.Tenant) (c
 	}
 	r.Placement.Release(t.UID)
 	r.checked.Delete(t.UID)
+	r.readers.Delete(t.UID)
+	r.inserts.Delete(t.UID)
 	r.attempts.forget(t.UID)
 	err := conditions.RemoveFinalizer(ctx, r.Client, t)
 	if err == nil {
@@ -301,19 +303,13 @@ func (r *Reconciler) deletionPolicy(ctx context.Context, t *v1alpha1.Tenant) (v1
 	return class.Spec.DeletionPolicy, nil
 }
 
-func (r *Reconciler) removeSecret(ctx context.Context, s *scope) error {
-	secret := &corev1.Secret{}
-	err := r.Live.Get(ctx, client.ObjectKey{Namespace: s.tenant.Namespace, Name: secretName(s.tenant)}, secret)
-	if apierrors.IsNotFound(err) {
-		return nil
+func (r *Reconciler) removeSecrets(ctx context.Context, s *scope) error {
+	for _, name := range []string{secretName(s.tenant), readerSecretName(s.tenant)} {
+		if err := r.Logins.Remove(ctx, client.ObjectKey{Namespace: s.tenant.Namespace, Name: name}, routing.Owner(s.tenant)); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("read the tenant's Secret: %w", err)
-	}
-	if !metav1.IsControlledBy(secret, s.tenant) {
-		return nil
-	}
-	return client.IgnoreNotFound(r.Delete(ctx, secret))
+	return nil
 }
 
 func (r *Reconciler) removeClaims(ctx context.Context, s *scope) error {

@@ -32,6 +32,9 @@ func (r *Reconciler) isolate(_ context.Context, s *scope) (outcome, error) {
 			message: "Waits for a free connection of the tenant's own login",
 		}, nil
 	}
+	if len(found) == 0 && s.mode() != v1alpha1.LoginDedicated {
+		return outcome{reason: v1alpha1.ReasonSharedLogin, status: metav1.ConditionFalse, message: sharedIsolation(s)}, nil
+	}
 	if len(found) == 0 {
 		return done(fmt.Sprintf("By PostgreSQL's word to the tenant's own login, it has none of %d kinds of rights beyond its schema; "+
 			"nobody but its own roles has rights on the schema", len(postgres.Limits))), nil
@@ -45,6 +48,14 @@ func (r *Reconciler) isolate(_ context.Context, s *scope) (outcome, error) {
 		}
 	}
 	return outcome{reason: reason, message: message, status: metav1.ConditionFalse}, nil
+}
+
+// sharedIsolation says what keeps tenants apart that share a login.
+func sharedIsolation(s *scope) string {
+	if s.inUse() == v1alpha1.LoginShared {
+		return fmt.Sprintf("Login %s has the rights of all tenants of class %s at once: only the program keeps them apart", s.user, s.class.Name)
+	}
+	return fmt.Sprintf("Login %s can SET ROLE to every tenant of class %s: after that it reaches the one tenant alone, but the program chooses which", s.user, s.class.Name)
 }
 
 // bounds are what the tenant's login may reach.

@@ -17,6 +17,9 @@ import (
 // provision makes the schema, its roles and grants, and mends what differs from the spec. What it
 // may touch is decided by the UID in the registry, inside the same transaction.
 func (r *Reconciler) provision(ctx context.Context, s *scope) (outcome, error) {
+	if err := r.findClassSecret(ctx, s); err != nil {
+		return outcome{}, err
+	}
 	s.wanted = wanted(s)
 	if err := postgres.ValidateSchemaName(s.wanted.Schema); err != nil {
 		return outcome{}, err
@@ -63,6 +66,9 @@ func (r *Reconciler) findElsewhere(ctx context.Context, s *scope) (schema string
 		return "", false, err
 	}
 	if s.db, err = r.Pools.Get(ctx, tdb); err != nil {
+		return "", false, err
+	}
+	if err := r.findClassSecret(ctx, s); err != nil {
 		return "", false, err
 	}
 	placed := settle(s, tdb)
@@ -136,9 +142,14 @@ func wanted(s *scope) postgres.Tenant {
 	}
 	if l := s.class.Spec.Limits; l != nil {
 		t.ConnectionLimit = int(l.Connections)
+		t.LockTimeout = time.Duration(l.LockTimeoutMilliseconds) * time.Millisecond
 		t.StatementTimeout = time.Duration(l.StatementTimeoutSeconds) * time.Second
 		t.IdleInTransactionTimeout = time.Duration(l.IdleInTransactionTimeoutSeconds) * time.Second
 	}
+	if mode := s.classMode(); mode != v1alpha1.LoginDedicated {
+		t.ClassLogin, t.ClassLoginInherits = s.classLogin(mode), mode == v1alpha1.LoginShared
+	}
+	t.Reader = wantedReader(s)
 	if limit := s.tdb.Spec.MaxTenants; limit != nil {
 		t.MaxTenants = int(*limit)
 	}

@@ -161,6 +161,12 @@ func (r *Reconciler) leaveUnasked(s *scope) {
 	conditions.Unknown(s.tenant, v1alpha1.ConditionReachable, v1alpha1.ReasonPending, "Waits for "+v1alpha1.ConditionRouted)
 }
 
+// onSize queues a tenant whose schema passed its quota, either way.
+func (r *Reconciler) onSize(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	r.Quotas.Notify(func(tenant types.NamespacedName) { q.Add(reconcile.Request{NamespacedName: tenant}) })
+	return nil
+}
+
 // onVerdict queues a tenant of which the prober knows another thing than before.
 func (r *Reconciler) onVerdict(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	r.Prober.Notify(func(tenant types.NamespacedName) { q.Add(reconcile.Request{NamespacedName: tenant}) })

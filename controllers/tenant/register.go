@@ -42,7 +42,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager, workers int) error {
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ofForeignSecret), builder.WithPredicates(ended)).
 		Owns(&networkingv1.Ingress{}).
 		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.ofIngress), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&v1alpha1.TenantClass{}, handler.EnqueueRequestsFromMapFunc(r.ofClass), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.TenantClass{}, handler.EnqueueRequestsFromMapFunc(r.ofClass), builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, loginsChanged))).
 		Watches(&v1alpha1.TenantDatabase{}, handler.EnqueueRequestsFromMapFunc(r.ofDatabase), builder.WithPredicates(verdictChanged)).
 		Watches(&v1alpha1.MigrationSet{}, r.onMigrationSet()).
 		WatchesRawSource(source.Func(r.wake)).
@@ -50,12 +50,13 @@ func (r *Reconciler) Register(mgr ctrl.Manager, workers int) error {
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesMetadata(&corev1.Service{}, handler.EnqueueRequestsFromMapFunc(r.ofService), builder.WithPredicates(cameOrWent)).
 		WatchesRawSource(source.Func(r.onVerdict)).
+		WatchesRawSource(source.Func(r.onSize)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: conditions.RateLimiter()}).
 		Build(r)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(mgr.Add(r.Prober), r.watchTLS(mgr, c)); err != nil {
+	if err := errors.Join(mgr.Add(r.Prober), mgr.Add(r.Quotas), r.watchTLS(mgr, c)); err != nil {
 		return err
 	}
 	return mgr.Add(&gatewayWatch{manager: mgr, controller: c, others: r.ofHTTPRoute, gateways: r.ofGateway})

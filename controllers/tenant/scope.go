@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/postgres"
 	"github.com/tenantry/tenantry/internal/routing"
@@ -52,8 +54,12 @@ type scope struct {
 	// login is the tenant's own login as the Secret says. Set by credentials, unless the proof
 	// of an earlier pass still holds.
 	login *postgres.Config
-	// user is the login in the Secret. Set by credentials.
-	user string
+	// user is the login that programs use, since when it came into its Secret. Set by credentials.
+	user  string
+	since metav1.Time
+	// classSecret is the Secret with the class's shared login, if the class wants one and it is there.
+	// Set by provision.
+	classSecret *metav1.PartialObjectMetadata
 	// examined says that the login was asked, in this pass or by a proof that holds, what it has beyond
 	// its bounds, and excess what that is. Set by verify.
 	examined bool

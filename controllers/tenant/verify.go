@@ -3,11 +3,9 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/fault"
@@ -18,6 +16,12 @@ import (
 // isolate, what beyond it. It stands before route: no domain is published on a schema that does not work.
 func (r *Reconciler) verify(ctx context.Context, s *scope) (outcome, error) {
 	ok := done("The tenant's own login can use its schema")
+	switch s.mode() {
+	case v1alpha1.LoginSetRole:
+		ok = done("The class's shared login can use the tenant's schema after SET ROLE, and no schema before")
+	case v1alpha1.LoginShared:
+		ok = done("The class's shared login can use the tenant's schema, as it can those of all tenants of the class")
+	}
 	if p, _ := r.proofOf(s); r.proved(s) && r.sameVersion(s) && len(p.excess) == 0 {
 		s.examined = true
 		return ok, nil
@@ -25,15 +29,18 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (outcome, error) {
 	if err := r.readLogin(ctx, s); err != nil {
 		return outcome{}, err
 	}
-	result, excess, err := postgres.Examine(ctx, *s.login, bounds(s))
+	result, excess, err := s.examine(ctx)
 	if brokenOff(err) {
 		// Somebody ended the probe's own session. That says nothing about the customer's.
-		result, excess, err = postgres.Examine(ctx, *s.login, bounds(s))
+		result, excess, err = s.examine(ctx)
 	}
 	if isFull(err) && (s.served() || r.sameVersion(s)) {
-		return done("The tenant's own login was verified before; all its connections are in use now"), nil
+		return done("The login was verified before; all its connections are in use now"), nil
 	}
 	if err != nil {
+		return outcome{}, err
+	}
+	if err := r.excuse(ctx, s, &result); err != nil {
 		return outcome{}, err
 	}
 	if wrong := unusable(result); wrong != "" {
@@ -46,6 +53,15 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (outcome, error) {
 	})
 	s.examined, s.excess = true, excess
 	return ok, nil
+}
+
+// examine asks as programs do.
+func (s *scope) examine(ctx context.Context) (postgres.ProbeResult, []postgres.Excess, error) {
+	if s.mode() == v1alpha1.LoginDedicated {
+		return postgres.Examine(ctx, *s.login, bounds(s))
+	}
+	mode := s.inUse()
+	return postgres.ExamineShared(ctx, *s.login, bounds(s), s.classLogin(mode), mode == v1alpha1.LoginShared)
 }
 
 func (r *Reconciler) sameVersion(s *scope) bool {
@@ -67,12 +83,16 @@ func (r *Reconciler) readLogin(ctx context.Context, s *scope) error {
 	if s.login != nil {
 		return nil
 	}
-	secret := &corev1.Secret{}
-	key := client.ObjectKey{Namespace: s.tenant.Namespace, Name: secretName(s.tenant)}
-	if err := r.Live.Get(ctx, key, secret); err != nil {
-		return fmt.Errorf("read the tenant's Secret: %w", err)
+	if s.mode() != v1alpha1.LoginDedicated {
+		return r.readShared(ctx, s)
 	}
-	s.use(secret)
+	p := r.ownPair(s)
+	secret, err := r.Logins.Read(ctx, p.Key)
+	if err != nil {
+		return err
+	}
+	login := s.db.Config().WithLogin(p.UserOf(secret), data(secret, "password"))
+	s.user, s.secretVersion, s.login = login.User(), secret.ResourceVersion, &login
 	return nil
 }
 
@@ -84,8 +104,8 @@ func unusable(p postgres.ProbeResult) string {
 	switch {
 	case !p.SchemaUsage:
 		return "has no USAGE on its schema"
-	case len(p.LackingTables) > 0:
-		return "lacks SELECT, INSERT, UPDATE or DELETE on " + some("tables", p.LackingTables) + "; were they made by another role than the schema's owner?"
+	case len(p.LackingTables)+len(p.LackingInsert) > 0:
+		return "lacks SELECT, INSERT, UPDATE or DELETE on " + some("tables", slices.Concat(p.LackingTables, p.LackingInsert)) + "; were they made by another role than the schema's owner?"
 	case len(p.LackingSequences) > 0:
 		return "lacks USAGE on " + some("sequences", p.LackingSequences)
 	case len(p.LackingFunctions) > 0:

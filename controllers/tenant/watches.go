@@ -114,6 +114,13 @@ func verified(o client.Object) bool {
 	return ok && conditions.IsTrue(claim, v1alpha1.ConditionVerified)
 }
 
+// loginsChanged lets through that a class's shared logins came, changed or went.
+var loginsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	before, ok := e.ObjectOld.(*v1alpha1.TenantClass)
+	after, also := e.ObjectNew.(*v1alpha1.TenantClass)
+	return ok && also && !equality.Semantic.DeepEqual(before.Status.Logins, after.Status.Logins)
+}}
+
 var cameOrWent = predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }}
 
 func (r *Reconciler) ofClass(ctx context.Context, o client.Object) []reconcile.Request {

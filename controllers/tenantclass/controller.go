@@ -7,13 +7,16 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -24,8 +27,10 @@ import (
 	"github.com/tenantry/tenantry/internal/certificates"
 	"github.com/tenantry/tenantry/internal/claims"
 	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/databases"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/listeners"
+	"github.com/tenantry/tenantry/internal/logins"
 	"github.com/tenantry/tenantry/internal/publish"
 )
 
@@ -34,6 +39,7 @@ import (
 // +kubebuilder:rbac:groups=tenantry.dev,resources=tenants;tenantdatabases;migrationsets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=tenantry.dev,resources=domainclaims,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups=tenantry.dev,resources=tenantclasses/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update;delete
 
 // recheck is how often a class is looked at without cause.
 const recheck = 10 * time.Minute
@@ -50,6 +56,12 @@ type Reconciler struct {
 	// Certificates and Listeners are those of custom domains.
 	Certificates *certificates.Keeper
 	Listeners    *listeners.Keeper
+	// Pools and Logins are those of shared logins.
+	Pools  *databases.Pools
+	Logins *logins.Keeper
+
+	// proofs remember which shared logins were seen to work, so that a steady class costs no log-in.
+	proofs sync.Map // loginKey -> loginProof
 }
 
 // Reconcile reports on one TenantClass.
@@ -71,6 +83,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		if err := r.closeHosts(ctx, class); err != nil {
 			return ctrl.Result{}, err
 		}
+		if err := r.dropLogins(ctx, class); err != nil {
+			base := class.DeepCopy()
+			result, err := conditions.Conclude(class, err, "")
+			return r.Status.Finish(ctx, base, class, result, err, recheck)
+		}
 		return conditions.Written(conditions.RemoveFinalizer(ctx, r.Client, class))
 	}
 	wrong, next, err := r.bringListeners(ctx, class)
@@ -82,6 +99,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if class.DeletionTimestamp.IsZero() {
 		if verdict, err = r.check(ctx, class); err != nil {
 			return ctrl.Result{}, err
+		}
+		shared, again := r.bringLogins(ctx, class)
+		if verdict == nil {
+			verdict = shared
+		}
+		if again > 0 && (next == 0 || again < next) {
+			next = again
 		}
 	} else {
 		verdict = fault.NewWaiting(v1alpha1.ReasonInUse, recheck, "%d Tenants name this class; it goes when they are deleted", tenants)
@@ -126,6 +150,9 @@ func (r *Reconciler) check(ctx context.Context, class *v1alpha1.TenantClass) (ve
 	if len(wrong) == len(class.Spec.Databases) {
 		return fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute, "spec.databases: %s", strings.Join(wrong, "; ")), nil
 	}
+	if _, err := logins.Extra(extraKeys(class), logins.Fields{}); err != nil {
+		return err, nil
+	}
 	for _, check := range []func(context.Context, *v1alpha1.TenantClass) (error, error){r.hosts, r.checkListeners} {
 		if verdict, err := check(ctx, class); verdict != nil || err != nil {
 			return verdict, err
@@ -165,6 +192,8 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Tenant{}, countLater).
 		Watches(&v1alpha1.DomainClaim{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(gone)).
 		Owns(&networkingv1.Ingress{}).
+		Owns(&corev1.Secret{}, builder.OnlyMetadata, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
 		Build(r)
 	if err != nil {
 		return err

@@ -122,7 +122,7 @@ func (in *inquiry) describeTenant(ctx context.Context) error {
 	return in.readRole(ctx, said)
 }
 
-// readRole reads the login's name, and nothing else, from the tenant's Secret.
+// readRole reads the name of the role whose rights programs have, and nothing else, from the tenant's Secret.
 func (in *inquiry) readRole(ctx context.Context, t *Tenant) error {
 	if t.Secret == "" {
 		return nil
@@ -132,7 +132,9 @@ func (in *inquiry) readRole(ctx context.Context, t *Tenant) error {
 	if _, err := in.get(ctx, key, secret, "Secret "+key.String()+": the login's name"); err != nil {
 		return err
 	}
-	t.Role = string(secret.Data[corev1.BasicAuthUsernameKey])
+	if t.Role = string(secret.Data[corev1.BasicAuthUsernameKey]); t.Role == "" {
+		t.Role = string(secret.Data["role"]) // of a class whose tenants share a login
+	}
 	return nil
 }
 

@@ -18,6 +18,9 @@ SELECT jsonb_build_object(
     'hasRegistry', EXISTS (
         SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = 'tenantry' AND c.relname = 'identity'),
+    'tables', (
+        SELECT jsonb_agg(c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'tenantry' AND c.relkind = 'r'),
     'hasGroup', EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1),
     'noKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE oid IS NULL),
     'weakKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE NOT rolcreaterole),

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed" // for the registry's SQL
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -24,6 +25,22 @@ var baseSQL string
 // older registries up to it.
 const registryVersion = 1
 
+// additions are tables that came to the registry later and that an operator who does not know them
+// can leave alone: they need no new version.
+var additions = []struct{ table, sql string }{
+	// The shared logins of classes. The UID is their fence.
+	{"login", `CREATE TABLE IF NOT EXISTS tenantry.login (
+		role_name  text COLLATE "C" PRIMARY KEY,
+		class_uid  text        NOT NULL,
+		class_name text        NOT NULL,
+		created_at timestamptz NOT NULL DEFAULT now())`},
+	// Schemas whose login may add no rows, with the tables on which it could.
+	{"quota", `CREATE TABLE IF NOT EXISTS tenantry.quota (
+		schema_name text COLLATE "C" PRIMARY KEY REFERENCES tenantry.tenant ON DELETE CASCADE,
+		tables      text[]      NOT NULL,
+		since       timestamptz NOT NULL DEFAULT now())`},
+}
+
 // base is what Bootstrap compares and makes.
 type base struct {
 	Login          string `json:"login"`
@@ -35,6 +52,8 @@ type base struct {
 	GroupConnects  bool   `json:"groupConnects"`
 	PublicConnects bool   `json:"publicConnects"`
 	PublicCreates  bool   `json:"publicCreates"`
+	// Tables that the registry has.
+	Tables []string `json:"tables"`
 	// Keepers that are missing, lack CREATEROLE, that the operator may not act as, and that may not
 	// give the group role to tenants.
 	NoKeepers    []string `json:"noKeepers"`
@@ -149,6 +168,11 @@ func (b *base) statements() []string {
 	var s []string
 	if !b.HasRegistry {
 		s = append(s, registrySQL)
+	}
+	for _, a := range additions {
+		if !slices.Contains(b.Tables, a.table) {
+			s = append(s, a.sql)
+		}
 	}
 	if !b.HasGroup {
 		s = append(s, "CREATE ROLE "+ident(group)+" NOLOGIN")

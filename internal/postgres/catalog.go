@@ -13,26 +13,33 @@ var observeSQL string
 
 // catalog is what observe.sql returns: the facts that Observe reports and Provision compares.
 type catalog struct {
-	VersionNum  int         `json:"versionNum"`
-	Login       string      `json:"login"`
-	Database    string      `json:"database"`
-	Row         *registered `json:"row"`
-	Domains     []string    `json:"domains"`
-	SharedName  bool        `json:"sharedName"`
-	Owner       *role       `json:"owner"`
-	App         *role       `json:"app"`
-	Second      *role       `json:"second"`
-	HasMigrator bool        `json:"hasMigrator"`
-	SchemaOwner *string     `json:"schemaOwner"`
-	SchemaACL   []grant     `json:"schemaACL"`
-	DefaultACL  []grant     `json:"defaultACL"`
-	Settings    []string    `json:"settings"`
+	VersionNum int         `json:"versionNum"`
+	Login      string      `json:"login"`
+	Database   string      `json:"database"`
+	Row        *registered `json:"row"`
+	Domains    []string    `json:"domains"`
+	SharedName bool        `json:"sharedName"`
+	Owner      *role       `json:"owner"`
+	App        *role       `json:"app"`
+	Second     *role       `json:"second"`
+	Reader     *role       `json:"reader"`
+	// SecondReader takes turns with Reader.
+	SecondReader *role `json:"secondReader"`
+	HasMigrator  bool  `json:"hasMigrator"`
+	// HasClassLogin: the wanted class login exists.
+	HasClassLogin bool     `json:"hasClassLogin"`
+	SchemaOwner   *string  `json:"schemaOwner"`
+	SchemaACL     []grant  `json:"schemaACL"`
+	DefaultACL    []grant  `json:"defaultACL"`
+	Settings      []string `json:"settings"`
 	// SecondSettings are Settings of the second login.
-	SecondSettings []string     `json:"secondSettings"`
-	WantPath       string       `json:"wantPath"`
-	Members        []membership `json:"members"`
-	Group          string       `json:"group"`
-	Migrator       string       `json:"migrator"`
+	SecondSettings       []string     `json:"secondSettings"`
+	ReaderSettings       []string     `json:"readerSettings"`
+	SecondReaderSettings []string     `json:"secondReaderSettings"`
+	WantPath             string       `json:"wantPath"`
+	Members              []membership `json:"members"`
+	Group                string       `json:"group"`
+	Migrator             string       `json:"migrator"`
 
 	names  RoleNames
 	keeper string
@@ -70,7 +77,7 @@ func readCatalog(ctx context.Context, q querier, database string, t Tenant) (*ca
 		migrator = MigratorRole(database, t.MigrationSet)
 	}
 	var c catalog
-	err := q.QueryRow(ctx, observeSQL, t.Schema, names.Owner, names.App, t.searchPath(), GroupRole(database), migrator).Scan(&c)
+	err := q.QueryRow(ctx, observeSQL, t.Schema, names.Owner, names.App, t.searchPath(), GroupRole(database), migrator, t.ClassLogin).Scan(&c)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +93,17 @@ func (t Tenant) searchPath() []string {
 		path = append(path, t.SharedSchema)
 	}
 	return path
+}
+
+// readerSettings are settings of the reader: its transactions only read, unless it says otherwise,
+// and then its rights are what keeps it from writing.
+func (t Tenant) readerSettings(path string) map[string]string {
+	if t.Reader != nil && t.Reader.StatementTimeout > 0 {
+		t.StatementTimeout = t.Reader.StatementTimeout
+	}
+	wanted := t.settings(path)
+	wanted[readOnlySetting] = "on"
+	return wanted
 }
 
 // settings are the app role's defaults in this database, as the server stores them.

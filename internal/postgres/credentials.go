@@ -14,7 +14,7 @@ func (db *DB) SetPassword(ctx context.Context, uid, schema, verifier string) err
 	return db.SetLogin(ctx, uid, schema, "", verifier)
 }
 
-// SetLogin gives one of the tenant's two logins its password, as a SCRAM verifier, and lets it log in;
+// SetLogin gives one of the tenant's logins its password, as a SCRAM verifier, and lets it log in;
 // the app role if none is named. The second is made where it is missing; Provision gives it its
 // settings. Anything that is no verifier is refused: the server would log it in clear text. Only a
 // tenant that is active gets a login.
@@ -48,7 +48,7 @@ func (r *registered) login(name string) (string, error) {
 	switch name {
 	case "", r.App:
 		return r.App, nil
-	case r.App + secondSuffix:
+	case r.names().Second(), r.names().Reader(), r.names().SecondReader():
 		return name, nil
 	}
 	return "", fault.NewInvalid(ReasonNotOwner, "role %q is no login of schema %q", name, r.Schema)
@@ -125,12 +125,15 @@ func (db *DB) retire(ctx context.Context, uid, schema, state string) error {
 				return err
 			}
 		}
-		return disable(ctx, tx, row)
+		if err := leaveClassLogins(ctx, tx, row); err != nil {
+			return err
+		}
+		return disable(ctx, tx, row, row.logins()...)
 	})
 	if err != nil || own == nil {
 		return err
 	}
-	return db.endSessions(ctx, own)
+	return db.endSessions(ctx, own, own.logins()...)
 }
 
 func setState(ctx context.Context, tx pgx.Tx, schema, state string) error {
@@ -141,12 +144,16 @@ func setState(ctx context.Context, tx pgx.Tx, schema, state string) error {
 	return err
 }
 
-// logins of the tenant. The second is rarely there.
-func (r *registered) logins() []string { return []string{r.App, r.App + secondSuffix} }
+// logins of the tenant. Most of the time only one is there.
+func (r *registered) logins() []string {
+	return []string{r.App, r.names().Second(), r.names().Reader(), r.names().SecondReader()}
+}
+
+func (r *registered) names() RoleNames { return RoleNames{Owner: r.Owner, App: r.App} }
 
 // disable takes LOGIN from roles that may be gone, or without LOGIN already.
-func disable(ctx context.Context, tx pgx.Tx, row *registered) error {
-	rows, err := tx.Query(ctx, `SELECT rolname FROM pg_roles WHERE rolname = ANY ($1) AND rolcanlogin`, row.logins())
+func disable(ctx context.Context, tx pgx.Tx, row *registered, logins ...string) error {
+	rows, err := tx.Query(ctx, `SELECT rolname FROM pg_roles WHERE rolname = ANY ($1) AND rolcanlogin`, logins)
 	if err != nil {
 		return err
 	}
@@ -170,11 +177,11 @@ const ReasonSessionsRemain = "SessionsRemain"
 // endSessions ends the sessions of roles that can no longer log in, and waits until they are gone.
 // Only a role itself, a member that inherits its rights, or a superuser may end its sessions, so
 // the operator does it as the role.
-func (db *DB) endSessions(ctx context.Context, row *registered) error {
+func (db *DB) endSessions(ctx context.Context, row *registered, logins ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, sessionsEnd)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		remain, err := db.Sessions(ctx, row.logins()...)
+		remain, err := db.Sessions(ctx, logins...)
 		if err != nil || len(remain) == 0 {
 			return err
 		}
@@ -184,7 +191,7 @@ func (db *DB) endSessions(ctx context.Context, row *registered) error {
 			}
 		}
 		if err := pause(ctx, attempt); err != nil {
-			return fault.NewWaiting(ReasonSessionsRemain, waitForServer, "sessions of login %s do not end", row.App).Because(err)
+			return fault.NewWaiting(ReasonSessionsRemain, waitForServer, "sessions of login %s do not end", logins[0]).Because(err)
 		}
 	}
 }

@@ -39,6 +39,8 @@ func TestDriftIsMended(t *testing.T) {
 		"the tenant's own path":       {cfg, "ALTER ROLE CURRENT_USER IN DATABASE " + database + " SET search_path = public", "search_path differs"},
 		"the tenant's own timeout":    {cfg, "ALTER ROLE CURRENT_USER IN DATABASE " + database + " SET lock_timeout = 0", "lock_timeout differs"},
 		"a timeout nobody wants":      {cfg, "ALTER ROLE CURRENT_USER IN DATABASE " + database + " SET statement_timeout = '1h'", "has a statement_timeout"},
+		"read only by itself":         {cfg, "ALTER ROLE CURRENT_USER IN DATABASE " + database + " SET default_transaction_read_only = on", "has a default_transaction_read_only"},
+		"another role by itself":      {cfg, "ALTER ROLE CURRENT_USER IN DATABASE " + database + " SET role = none", "has a role"},
 		"all settings":                {cfg, "ALTER ROLE CURRENT_USER IN DATABASE " + database + " RESET ALL", "search_path differs"},
 		"group":                       {db.Config(), asKeeper + "REVOKE " + quote(postgres.GroupRole(database)) + " FROM " + app, "lacks the group's rights"},
 		"usage":                       {super, asOwner + "REVOKE USAGE ON SCHEMA acme FROM " + app, "lacks USAGE on the schema"},
@@ -234,5 +236,29 @@ func TestMissingRegistryHasAReason(t *testing.T) {
 	}
 	if err := db.Drop(t.Context(), "uid", "acme"); fault.ReasonOf(err) != postgres.ReasonNotBootstrapped {
 		t.Errorf("Drop = %v", err)
+	}
+}
+
+// What a login sets for itself in all databases counts less than what the operator sets in this one; what
+// the operator does not set is its own choice, and harms nobody else's sessions.
+func TestOwnSettingsInAllDatabases(t *testing.T) {
+	db := newDB(t)
+	tn := tenant("acme")
+	tn.StatementTimeout, tn.LockTimeout = 5*time.Second, 3*time.Second
+	must(db.Provision(t.Context(), tn))(t)
+	cfg := setPassword(t, db, tn)
+	_, other := newTenant(t, db, "other")
+	for _, set := range []string{"statement_timeout = '1h'", "lock_timeout = 0", "search_path = pg_catalog", "work_mem = '1GB'"} {
+		exec(t, cfg, "ALTER ROLE CURRENT_USER SET "+set)
+	}
+	const show = "SELECT concat_ws(' ', current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('search_path'))"
+	if got := query(t, cfg, show); got != "5s 3s acme, shared" {
+		t.Errorf("its sessions have %s", got)
+	}
+	if got := query(t, other, show); got != "0 0 other, shared" {
+		t.Errorf("another's sessions have %s", got)
+	}
+	if o := observe(t, db, tn); len(o.Drift) > 0 {
+		t.Errorf("drift %q, of which nothing comes", o.Drift)
 	}
 }

@@ -77,30 +77,26 @@ func (db *DB) drop(ctx context.Context, uid, schema string) error {
 
 // remains is what is still there of a tenant.
 type remains struct {
-	schema, owner, app, second bool
-	version                    int
+	schema, owner bool
+	logins        []string // the first ones last: others are their members
+	version       int
 }
 
 func readRemains(ctx context.Context, tx pgx.Tx, row *registered) (r remains, err error) {
 	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1),
-		EXISTS (SELECT FROM pg_roles WHERE rolname = $2), EXISTS (SELECT FROM pg_roles WHERE rolname = $3),
-		EXISTS (SELECT FROM pg_roles WHERE rolname = $4), current_setting('server_version_num')::int`,
-		row.Schema, row.Owner, row.App, row.App+secondSuffix).Scan(&r.schema, &r.owner, &r.app, &r.second, &r.version)
+		EXISTS (SELECT FROM pg_roles WHERE rolname = $2),
+		ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($3) ORDER BY length(rolname) DESC, rolname),
+		current_setting('server_version_num')::int`,
+		row.Schema, row.Owner, row.logins()).Scan(&r.schema, &r.owner, &r.logins, &r.version)
 	return r, err
 }
 
 // roles are those that are there, the owner first.
 func (r remains) roles(row *registered) []string {
-	var roles []string
-	for _, role := range []struct {
-		there bool
-		name  string
-	}{{r.owner, row.Owner}, {r.second, row.App + secondSuffix}, {r.app, row.App}} {
-		if role.there {
-			roles = append(roles, role.name)
-		}
+	if r.owner {
+		return append([]string{row.Owner}, r.logins...)
 	}
-	return roles
+	return r.logins
 }
 
 // statements leave out what is gone already.
@@ -119,7 +115,7 @@ func (r remains) statements(row *registered, t ties) []string {
 	if r.schema && r.owner {
 		as(row.Owner, "DROP SCHEMA "+ident(row.Schema)+" CASCADE")
 	}
-	s = append(s, t.dropOwned(row.Keeper, r.version, gone)...)
+	s = append(s, t.dropOwned(row.Keeper, true, r.version, gone)...)
 	return append(s, "SET LOCAL ROLE "+ident(row.Keeper), "DROP ROLE "+idents(gone), "RESET ROLE")
 }
 

@@ -222,7 +222,7 @@ func TestProbe(t *testing.T) {
 	asOwner(t, db, acme, "CREATE TABLE item (id serial)", "CREATE TABLE tenantry_migrations (version text)",
 		"REVOKE ALL ON tenantry_migrations FROM "+quote(login.User()), "GRANT SELECT ON tenantry_migrations TO "+quote(login.User()),
 		"CREATE VIEW v AS SELECT 1 AS one", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'")
-	good := postgres.ProbeResult{User: login.User(), Database: login.Database(), SchemaUsage: true, Tables: 1}
+	good := postgres.ProbeResult{User: login.User(), Database: login.Database(), SchemaUsage: true, Tables: 1, Writes: []string{"item", "v"}}
 	if diff := cmp.Diff(good, must(postgres.Probe(t.Context(), login, "acme"))(t)); diff != "" {
 		t.Errorf("probe (-want +got):\n%s", diff)
 	}
@@ -231,6 +231,7 @@ func TestProbe(t *testing.T) {
 		"GRANT INSERT ON tenantry_migrations TO "+quote(login.User()), "GRANT CREATE ON SCHEMA acme TO "+quote(login.User()))
 	bad := good
 	bad.SchemaCreate, bad.WritesLedger = true, true
+	bad.Writes = []string{"item", "tenantry_migrations"}
 	bad.LackingTables, bad.LackingSequences, bad.LackingFunctions = []string{"item", "v"}, []string{"item_id_seq"}, []string{"f"}
 	if diff := cmp.Diff(bad, must(postgres.Probe(t.Context(), login, "acme"))(t)); diff != "" {
 		t.Errorf("probe of a damaged tenant (-want +got):\n%s", diff)

@@ -64,16 +64,27 @@ type RoleNames struct{ Owner, App string }
 // once. It is only made when the first rotation asks for it.
 func (n RoleNames) Second() string { return n.App + secondSuffix }
 
-// secondSuffix follows App's name, which leaves room for it.
-const secondSuffix = "_b"
+// Reader is the login that can only read, SecondReader the one that takes turns with it.
+func (n RoleNames) Reader() string { return strings.TrimSuffix(n.App, appSuffix) + readerSuffix }
+
+// SecondReader is to Reader what Second is to App.
+func (n RoleNames) SecondReader() string { return n.Reader() + secondSuffix }
+
+// The suffixes of a tenant's roles. None is longer than that of the owner, for which names leave room.
+const (
+	ownerSuffix  = "_owner"
+	appSuffix    = "_app"
+	readerSuffix = "_ro"
+	secondSuffix = "_b"
+)
 
 // TenantRoles returns the names of a tenant's roles. Roles belong to the whole server, so the
 // database is in the name. Different pairs give different names: a plain name holds "__" first at
 // the joint, because its database neither holds "__" nor ends in "_"; all other pairs are told
 // apart by a hash in a name without "__".
 func TenantRoles(database, schema string) RoleNames {
-	stem := joinedName("tn_", database, schema, len("_owner"))
-	return RoleNames{Owner: stem + "_owner", App: stem + "_app"}
+	stem := joinedName("tn_", database, schema, len(ownerSuffix))
+	return RoleNames{Owner: stem + ownerSuffix, App: stem + appSuffix}
 }
 
 // SharedOwnerRole returns the role that owns a shared schema.
@@ -128,6 +139,26 @@ func keeperRole(database string, i int) string {
 func MigratorRole(database, set string) string {
 	const prefix = "tenantry_mig_"
 	return prefix + cutName(set, maxIdentifier-len(prefix)-1-hashLength) + "_" + hashOf(database, set)
+}
+
+// The logins that all tenants of a class share, by what they can do without SET ROLE: nothing, or all.
+const (
+	setLoginPrefix = "tenantry_set_"
+	allLoginPrefix = "tenantry_all_"
+)
+
+// ClassLoginRole returns the login that the tenants of a class share on a database; all says whether it
+// has their rights at once, or by SET ROLE only. Another one, with secondSuffix, takes turns with it.
+func ClassLoginRole(database, class, uid string, all bool) string {
+	prefix := setLoginPrefix
+	if all {
+		prefix = allLoginPrefix
+	}
+	return prefix + cutName(class, maxIdentifier-len(prefix)-1-hashLength-len(secondSuffix)) + "_" + hashOf(database, class, uid)
+}
+
+func isClassLogin(name string) bool {
+	return strings.HasPrefix(name, setLoginPrefix) || strings.HasPrefix(name, allLoginPrefix)
 }
 
 // hashLength is in hexadecimal digits: 64 bits, so that nobody finds a schema name whose roles

@@ -29,9 +29,15 @@ func (c *catalog) observation(t Tenant) Observation {
 		AppRoleExists:   c.App != nil,
 		AppCanLogin:     c.App != nil && c.App.Login,
 		SecondCanLogin:  c.Second != nil && c.Second.Login,
-		Drift:           p.drift(),
-		Foreign:         p.foreign,
-		Domains:         c.Domains,
+		ReaderExists:    c.Reader != nil || c.SecondReader != nil,
+		ReaderCanLogin:  c.Reader != nil && c.Reader.Login,
+		ClassLogins:     c.classLogins(),
+
+		SecondReaderCanLogin: c.SecondReader != nil && c.SecondReader.Login,
+
+		Drift:   p.drift(),
+		Foreign: p.foreign,
+		Domains: c.Domains,
 	}
 	o.SchemaOwnedByOwner = o.SchemaExists && *c.SchemaOwner == c.names.Owner
 	if row := c.Row; row != nil {

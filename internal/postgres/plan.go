@@ -26,12 +26,12 @@ const version16 = 160000
 func (c *catalog) plan(t Tenant) plan {
 	var p plan
 	p.roles(c, t)
-	p.memberships(c)
+	p.memberships(c, t)
 	p.settings(c, t)
 	p.schema(c, t.Schema)
-	p.schemaRights(c, t.Schema)
+	p.schemaRights(c, t)
 	for _, d := range defaultRights {
-		p.defaultRights(c, d)
+		p.defaultRights(c, t, d)
 	}
 	p.strangers(c)
 	return p
@@ -117,6 +117,7 @@ func (p *plan) roles(c *catalog, t Tenant) {
 	if c.Second != nil {
 		p.login(*c.Second, "second login", limit)
 	}
+	p.readerRoles(c, t)
 }
 
 func (p *plan) login(r role, what string, limit int) {
@@ -130,7 +131,7 @@ func (p *plan) login(r role, what string, limit int) {
 
 // memberships: both roles have what the group has and cannot become it; the migrator may act as
 // owner.
-func (p *plan) memberships(c *catalog) {
+func (p *plan) memberships(c *catalog, t Tenant) {
 	asGroup := ""
 	if c.VersionNum >= version16 {
 		asGroup = " WITH INHERIT TRUE, SET FALSE"
@@ -147,6 +148,8 @@ func (p *plan) memberships(c *catalog) {
 	if c.Second != nil && !c.isMember(c.names.App, c.names.Second(), func(m membership) bool { return m.Inherit }) {
 		p.asKeeper("the second login lacks the app role's rights", "GRANT %s TO %s%s", ident(c.names.App), ident(c.names.Second()), asGroup)
 	}
+	p.readerMemberships(c, asGroup)
+	p.classLogin(c, t)
 	p.migrator(c)
 }
 
@@ -182,17 +185,25 @@ func (c *catalog) isMember(role, member string, suits func(membership) bool) boo
 
 // ownSettings are the settings of the app role in this database that belong to the operator. The
 // tenant can set them for all databases, where they count less, and for its sessions.
-var ownSettings = []string{"search_path", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
+var ownSettings = []string{"search_path", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", readOnlySetting, "role"}
+
+// readOnlySetting is on for readers. A login that set it for itself could not work.
+const readOnlySetting = "default_transaction_read_only"
 
 func (p *plan) settings(c *catalog, t Tenant) {
-	p.settingsOf(c, t, c.names.App, c.Settings)
+	p.settingsOf(c, t, c.names.App, c.Settings, t.settings(c.WantPath))
 	if c.Second != nil {
-		p.settingsOf(c, t, c.names.Second(), c.SecondSettings)
+		p.settingsOf(c, t, c.names.Second(), c.SecondSettings, t.settings(c.WantPath))
+	}
+	if t.Reader != nil {
+		p.settingsOf(c, t, c.names.Reader(), c.ReaderSettings, t.readerSettings(c.WantPath))
+		if c.SecondReader != nil {
+			p.settingsOf(c, t, c.names.SecondReader(), c.SecondReaderSettings, t.readerSettings(c.WantPath))
+		}
 	}
 }
 
-func (p *plan) settingsOf(c *catalog, t Tenant, login string, settings []string) {
-	wanted := t.settings(c.WantPath)
+func (p *plan) settingsOf(c *catalog, t Tenant, login string, settings []string, wanted map[string]string) {
 	on := fmt.Sprintf("ALTER ROLE %s IN DATABASE %s", ident(login), ident(c.Database))
 	for _, key := range ownSettings {
 		have, found := setting(settings, key)
@@ -216,9 +227,12 @@ func (p *plan) schema(c *catalog, schema string) {
 	}
 }
 
-func (p *plan) schemaRights(c *catalog, schema string) {
-	on := "ON SCHEMA " + ident(schema)
+func (p *plan) schemaRights(c *catalog, t Tenant) {
+	on := "ON SCHEMA " + ident(t.Schema)
 	wanted := map[string][]string{c.names.App: {"USAGE"}}
+	if c.hasReader(t) {
+		wanted[c.names.Reader()] = []string{"USAGE"}
+	}
 	if c.SchemaOwner != nil { // a new schema's owner has all rights
 		wanted[c.names.Owner] = []string{"CREATE", "USAGE"}
 	}
@@ -268,7 +282,7 @@ var defaultRights = []defaultRight{
 	{"T", "TYPES", []string{"USAGE"}, []string{"USAGE"}},
 }
 
-func (p *plan) defaultRights(c *catalog, d defaultRight) {
+func (p *plan) defaultRights(c *catalog, t Tenant, d defaultRight) {
 	have := c.DefaultACL
 	if !slices.ContainsFunc(have, func(g grant) bool { return g.Type == d.code }) {
 		for _, privilege := range d.public {
@@ -283,6 +297,8 @@ func (p *plan) defaultRights(c *catalog, d defaultRight) {
 			continue
 		case c.names.App:
 			wanted = d.app
+		case c.names.Reader():
+			wanted = d.reader(c, t)
 		}
 		extra := without(grantees(have, d.code, grantee), wanted)
 		if len(extra) == 0 {
@@ -303,11 +319,12 @@ func (p *plan) defaultRights(c *catalog, d defaultRight) {
 		p.asOwner("the app role lacks "+list+" on "+d.objects+" to come",
 			alter+"GRANT %s ON %s TO %s", list, d.objects, ident(c.names.App))
 	}
+	p.readerRights(c, t, d)
 }
 
 // strangers are members and powers that the operator did not give and does not take.
 func (p *plan) strangers(c *catalog) {
-	for _, r := range []*role{c.Owner, c.App, c.Second} {
+	for _, r := range []*role{c.Owner, c.App, c.Second, c.Reader, c.SecondReader} {
 		if r == nil {
 			continue
 		}
@@ -320,7 +337,8 @@ func (p *plan) strangers(c *catalog) {
 	for _, m := range c.Members {
 		switch {
 		case m.Member == c.keeper && !m.Inherit && !m.Set: // since 16: who made a role has ADMIN on it
-		case m.Role == c.names.App && m.Member == c.names.Second():
+		case m.Role == c.names.App && (m.Member == c.names.Second() || isClassLogin(m.Member)):
+		case m.Role == c.names.Reader() && m.Member == c.names.SecondReader():
 		case m.Role == c.Group, c.isMigrator(m) && !c.isOtherMigrator(m), c.isOtherMigrator(m) && c.mayTake(m):
 		default:
 			p.foreign = append(p.foreign, c.stranger(m))
@@ -333,7 +351,7 @@ func (c *catalog) stranger(m membership) Excess {
 	e := Excess{
 		What:    fmt.Sprintf("role %s is a member of %s", m.Member, m.Role),
 		Mend:    fmt.Sprintf("REVOKE %s FROM %s", ident(m.Role), ident(m.Member)),
-		Outward: m.Role != c.names.Owner && m.Role != c.names.App && m.Role != c.names.Second(),
+		Outward: m.Role != c.names.Owner && m.Role != c.names.App && m.Role != c.names.Second() && m.Role != c.names.Reader(),
 	}
 	if c.VersionNum >= version16 { // where a membership is only taken by who gave it
 		e.Mend += " GRANTED BY " + ident(m.Grantor)

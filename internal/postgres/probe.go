@@ -30,9 +30,13 @@ type ProbeResult struct {
 	// LackingTables are those on which the login has less than SELECT, INSERT, UPDATE and DELETE
 	// (SELECT for views); then sequences without USAGE and functions without EXECUTE. A migration
 	// may want it so.
-	LackingTables    []string `json:"lackingTables"`
+	LackingTables []string `json:"lackingTables"`
+	// LackingInsert are those on which it lacks INSERT alone.
+	LackingInsert    []string `json:"lackingInsert"`
 	LackingSequences []string `json:"lackingSequences"`
 	LackingFunctions []string `json:"lackingFunctions"`
+	// Writes are tables that the login may change.
+	Writes []string `json:"writes"`
 }
 
 // Probe logs in with a tenant's own settings on a connection of its own, and asks what the login

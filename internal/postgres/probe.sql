@@ -15,8 +15,14 @@ SELECT pg_catalog.jsonb_build_object(
     'lackingTables', (SELECT pg_catalog.jsonb_agg(relname ORDER BY relname) FROM rel
         WHERE relname <> 'tenantry_migrations' AND (
             relkind IN ('r', 'p', 'f', 'v', 'm') AND NOT pg_catalog.has_table_privilege(oid, 'SELECT')
-            OR relkind IN ('r', 'p', 'f') AND NOT (pg_catalog.has_table_privilege(oid, 'INSERT')
-                AND pg_catalog.has_table_privilege(oid, 'UPDATE') AND pg_catalog.has_table_privilege(oid, 'DELETE')))),
+            OR relkind IN ('r', 'p', 'f') AND NOT (pg_catalog.has_table_privilege(oid, 'UPDATE')
+                AND pg_catalog.has_table_privilege(oid, 'DELETE')))),
+    'lackingInsert', (SELECT pg_catalog.jsonb_agg(relname ORDER BY relname) FROM rel
+        WHERE relname <> 'tenantry_migrations' AND relkind IN ('r', 'p', 'f') AND pg_catalog.has_table_privilege(oid, 'SELECT')
+            AND pg_catalog.has_table_privilege(oid, 'UPDATE') AND pg_catalog.has_table_privilege(oid, 'DELETE')
+            AND NOT pg_catalog.has_table_privilege(oid, 'INSERT')),
+    'writes', (SELECT pg_catalog.jsonb_agg(relname ORDER BY relname) FROM rel
+        WHERE relkind IN ('r', 'p', 'f', 'v') AND pg_catalog.has_table_privilege(oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
     'lackingSequences', (SELECT pg_catalog.jsonb_agg(relname ORDER BY relname) FROM rel
         WHERE CASE relkind WHEN 'S' THEN NOT pg_catalog.has_sequence_privilege(oid, 'USAGE') END),
     'lackingFunctions', (SELECT pg_catalog.jsonb_agg(DISTINCT p.proname) FROM pg_catalog.pg_proc p JOIN nsp ON p.pronamespace = nsp.oid

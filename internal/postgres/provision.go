@@ -156,7 +156,7 @@ func (c *catalog) mayBegin(t Tenant) error {
 	switch {
 	case c.SchemaOwner != nil || c.SharedName:
 		return fault.NewInvalid(ReasonSchemaNameTaken, "schema %q exists and is no Tenant's; choose another schemaName", t.Schema)
-	case c.Owner != nil || c.App != nil || c.Second != nil:
+	case c.Owner != nil || c.App != nil || c.Second != nil || c.Reader != nil || c.SecondReader != nil:
 		return fault.NewInvalid(ReasonSchemaNameTaken,
 			"the roles %s and %s of schema %q are left from something else; drop them or choose another schemaName", c.names.Owner, c.names.App, t.Schema)
 	}

@@ -21,8 +21,22 @@ type Tenant struct {
 	ConnectionLimit int
 	// The timeouts are the login's defaults, which it can change for its session; 0 for none.
 	StatementTimeout, LockTimeout, IdleInTransactionTimeout time.Duration
+	// ClassLogin is the role that has, or may take, the app role's rights for all tenants of a class;
+	// EnsureClassLogin makes it; until then Provision goes without. "" for none: what there is stays.
+	ClassLogin string
+	// ClassLoginInherits: it has them at once, and not by SET ROLE only.
+	ClassLoginInherits bool
+	// Reader is the tenant's login that can only read; nil for none. One that is there stays until
+	// DropReader.
+	Reader *Reader
 	// MaxTenants is how many schemas the database may hold, retained ones included; 0 for no bound.
 	MaxTenants int
+}
+
+// Reader bounds a login that can only read. Zero values are no bounds.
+type Reader struct {
+	ConnectionLimit  int
+	StatementTimeout time.Duration
 }
 
 // States of a schema in the registry.
@@ -44,6 +58,10 @@ type Observation struct {
 	SchemaExists, SchemaOwnedByOwner, OwnerRoleExists, AppRoleExists, AppCanLogin bool
 	// SecondCanLogin: the login that takes turns with the app role can log in.
 	SecondCanLogin bool
+	// ReaderExists: there is a reader, or its second login. The others say which can log in.
+	ReaderExists, ReaderCanLogin, SecondReaderCanLogin bool
+	// ClassLogins are the shared logins of classes that have, or may take, the app role's rights.
+	ClassLogins []string
 	// Domains are the tenant's hosts by the registry's word, the primary one first.
 	Domains []string
 	// Drift is what Provision would mend, for people's eyes.

@@ -40,22 +40,26 @@ func (t ties) refusal(schema string, roles []string) error {
 
 // dropOwned takes what the roles have outside the schema: default privileges, large objects, rights on
 // others' objects. The keeper does it with the rights of the roles and of the grantors, for that long:
-// a role itself cannot drop its rights on what it does not own, and on some objects fails at it.
-func (t ties) dropOwned(keeper string, versionNum int, roles []string) []string {
+// a role itself cannot drop its rights on what it does not own, and on some objects fails at it. What no
+// keeper made, the operator drops as itself.
+func (t ties) dropOwned(who string, isKeeper bool, versionNum int, roles []string) []string {
 	inherit := ""
 	if versionNum >= version16 {
 		inherit = " WITH INHERIT TRUE, SET FALSE"
 	}
-	var give, take []string
+	var drop, give, take []string
+	if isKeeper {
+		drop = []string{"SET LOCAL ROLE " + ident(who)}
+	}
 	for _, g := range t.Grantors {
 		var as []string
 		if g.Keeper != "" { // else it is the operator's own
 			as = []string{"SET LOCAL ROLE " + ident(g.Keeper)}
 		}
-		give = append(append(give, as...), "GRANT "+ident(g.Role)+" TO "+ident(keeper)+inherit, "RESET ROLE")
-		take = append(append(take, as...), "REVOKE "+ident(g.Role)+" FROM "+ident(keeper), "RESET ROLE")
+		give = append(append(give, as...), "GRANT "+ident(g.Role)+" TO "+ident(who)+inherit, "RESET ROLE")
+		take = append(append(take, as...), "REVOKE "+ident(g.Role)+" FROM "+ident(who), "RESET ROLE")
 	}
-	drop := []string{"SET LOCAL ROLE " + ident(keeper), "GRANT " + idents(roles) + " TO " + ident(keeper) + inherit}
+	drop = append(drop, "GRANT "+idents(roles)+" TO "+ident(who)+inherit)
 	for _, role := range roles { // one by one: several at once stumble over their default privileges
 		drop = append(drop, "DROP OWNED BY "+ident(role))
 	}

@@ -6,6 +6,8 @@ WITH gone AS MATERIALIZED (
     SELECT owner_role, keeper_role FROM tenantry.tenant
     UNION ALL SELECT app_role, keeper_role FROM tenantry.tenant
     UNION ALL SELECT app_role || '_b', keeper_role FROM tenantry.tenant
+    UNION ALL SELECT left(app_role, -4) || '_ro', keeper_role FROM tenantry.tenant
+    UNION ALL SELECT left(app_role, -4) || '_ro_b', keeper_role FROM tenantry.tenant
     UNION ALL SELECT owner_role, '' FROM tenantry.shared_schema
 ), tied AS MATERIALIZED (
     SELECT d.* FROM pg_catalog.pg_shdepend d JOIN gone ON d.refobjid = gone.oid

@@ -13,23 +13,23 @@ import (
 // does not leave unreserved, so that any password survives any parser.
 func (c Config) URI(searchPath ...string) string {
 	var b strings.Builder
-	b.WriteString("postgresql://" + percentEncode(c.user))
+	b.WriteString("postgresql://" + PercentEncode(c.user))
 	if password := c.password.reveal(); password != "" {
-		b.WriteString(":" + percentEncode(password))
+		b.WriteString(":" + PercentEncode(password))
 	}
 	for i, e := range c.endpoints {
 		b.WriteString([]string{"@", ","}[min(i, 1)] + e.String())
 	}
-	b.WriteString("/" + percentEncode(c.database))
+	b.WriteString("/" + PercentEncode(c.database))
 	separator := "?"
 	param := func(key, value string) {
 		if value != "" {
-			b.WriteString(separator + key + "=" + percentEncode(value))
+			b.WriteString(separator + key + "=" + PercentEncode(value))
 			separator = "&"
 		}
 	}
 	if len(searchPath) > 0 {
-		param("options", "-csearch_path="+escapeOption(joinPath(searchPath)))
+		param("options", "-csearch_path="+escapeOption(SearchPath(searchPath...)))
 	}
 	param("sslmode", c.tenantSSLMode())
 	if c.systemCA {
@@ -51,9 +51,9 @@ func (c Config) tenantSSLMode() string {
 
 var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
-// joinPath writes a search_path. Names are quoted only where they must be, because people read it;
+// SearchPath writes a search_path. Names are quoted only where they must be, because people read it;
 // SQL's keywords need no quotes here.
-func joinPath(schemas []string) string {
+func SearchPath(schemas ...string) string {
 	names := make([]string, len(schemas))
 	for i, s := range schemas {
 		if names[i] = s; !plainName.MatchString(s) {
@@ -68,8 +68,9 @@ func escapeOption(v string) string {
 	return strings.NewReplacer(`\`, `\\`, ` `, `\ `).Replace(v)
 }
 
-// percentEncode differs from url.QueryEscape in the space, for which libpq does not know "+".
-func percentEncode(s string) string {
+// PercentEncode escapes every byte that RFC 3986 does not leave unreserved. It differs from
+// url.QueryEscape in the space, for which libpq does not know "+".
+func PercentEncode(s string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
 	for i := range len(s) {

@@ -111,6 +111,22 @@ var badObjects = map[string]badCase{
 	"redirect without listener":          {"TenantClass", `spec: {routing: {gateway: {parentRefs: [{namespace: a, name: b}]}, tls: {certificates: Shared, httpSectionName: web}}}`, "tls.httpSectionName needs a gateway"},
 	"redirect by Ingress":                {"TenantClass", `spec: {routing: {gateway: null, sharedHosts: null, ingress: {className: nginx}, tls: {certificates: Shared, httpSectionName: web}}}`, "tls.httpSectionName needs a gateway"},
 
+	"shared login without a Secret":     {"TenantClass", `spec: {logins: {mode: Shared, secretRef: null}}`, "set secretRef if, and only if, mode is SetRole or Shared"},
+	"Secret of no shared login":         {"TenantClass", `spec: {logins: {mode: Dedicated}}`, "set secretRef if, and only if, mode is SetRole or Shared"},
+	"bound of no shared login":          {"TenantClass", `spec: {logins: {mode: Dedicated, secretRef: null}}`, "connections is the shared login's bound"},
+	"unknown mode of logins":            {"TenantClass", `spec: {logins: {mode: Trust}}`, `supported values: "Dedicated", "SetRole", "Shared"`},
+	"key of the Secret that is ours":    {"TenantClass", `spec: {credentials: {extraKeys: [{key: password, template: x}]}}`, "this key is Tenantry's own"},
+	"key of the Secret with a slash":    {"TenantClass", `spec: {credentials: {extraKeys: [{key: a/b, template: x}]}}`, "should match"},
+	"key of the Secret twice":           {"TenantClass", `spec: {credentials: {extraKeys: [{key: a, template: x}, {key: a, template: y}]}}`, "Duplicate value"},
+	"template with an unknown field":    {"TenantClass", `spec: {credentials: {extraKeys: [{key: a, template: "{{ .Env }}"}]}}`, "write {{ .Field }} or {{ .Field | function }}"},
+	"template with an unknown function": {"TenantClass", `spec: {credentials: {extraKeys: [{key: a, template: "{{ .Host | printf }}"}]}}`, "write {{ .Field }} or {{ .Field | function }}"},
+	"template that is not closed":       {"TenantClass", `spec: {credentials: {extraKeys: [{key: a, template: "{{ .Host }"}]}}`, "write {{ .Field }} or {{ .Field | function }}"},
+	"template with a statement":         {"TenantClass", `spec: {credentials: {extraKeys: [{key: a, template: "{{ if .Host }}x{{ end }}"}]}}`, "write {{ .Field }} or {{ .Field | function }}"},
+	"quota of nothing":                  {"TenantClass", `spec: {limits: {schema: {size: "0"}}}`, "size is more than nothing"},
+	"quota that is a word":              {"TenantClass", `spec: {limits: {schema: {size: big}}}`, "should match"},
+	"quota with an unknown action":      {"TenantClass", `spec: {limits: {schema: {whenExceeded: Drop}}}`, `supported values: "Report", "RevokeInsert"`},
+	"reader that is a word":             {"Tenant", `spec: {reader: "yes"}`, `supported values: "Enabled", "Disabled"`},
+
 	"probe of no path":    {"TenantClass", `spec: {routing: {probe: {path: healthz}}}`, "should match"},
 	"probe without pause": {"TenantClass", `spec: {routing: {probe: {intervalSeconds: 1}}}`, "greater than or equal to 5"},
 
@@ -165,6 +181,7 @@ var badChanges = map[string]badCase{
 	"claim for another tenant":     {"DomainClaim", `spec: {holder: {name: globex}}`, "a DomainClaim is immutable"},
 	"claim of another host":        {"DomainClaim", `spec: {host: b.example.com}`, "a DomainClaim is immutable"},
 	"claim for another UID":        {"DomainClaim", `spec: {holder: {uid: other}}`, "a DomainClaim is immutable"},
+	"another Secret's name":        {"TenantClass", `spec: {logins: {secretRef: {name: other}}}`, "secretRef is immutable while the mode has a shared login"},
 	"both ways of routing at once": {"TenantClass", `spec: {routing: {ingress: {className: nginx}}}`, "set exactly one of gateway and ingress"},
 }
 

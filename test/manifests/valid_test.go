@@ -21,6 +21,7 @@ spec:
   deletionPolicy: Retain
   migrations: {targetVersion: "7"}
   backend: {name: web, port: 80}
+  reader: Enabled
   suspended: true
 `,
 	"TenantClass": `
@@ -48,7 +49,22 @@ spec:
     - {domainSuffix: example.com, allowedHosts: ["*", "{name}-*.{namespace}"], allowedNamespaces: {from: All}}
     custom: {cnameTarget: "{name}.edge.example.com"}
   deletionPolicy: Delete
-  limits: {connections: 10, statementTimeoutSeconds: 60, idleInTransactionTimeoutSeconds: 60}
+  credentials:
+    rotateAfterDays: 90
+    extraKeys:
+    - {key: JDBC_URL, template: "jdbc:postgresql://{{ .Host }}:{{.Port}}/{{ .Database|urlquery }}?currentSchema={{ .Schema | urlquery }}"}
+    - {key: note, template: "{ {x} {"}
+  logins:
+    mode: SetRole
+    secretRef: {namespace: shop, name: shop-login}
+    connections: 40
+    reader: {default: Disabled, connections: 2, statementTimeoutSeconds: 600}
+  limits:
+    connections: 10
+    statementTimeoutSeconds: 60
+    lockTimeoutMilliseconds: 500
+    idleInTransactionTimeoutSeconds: 60
+    schema: {size: 2Gi, whenExceeded: RevokeInsert}
 `,
 	"TenantDatabase": `
 apiVersion: tenantry.dev/v1alpha1

@@ -149,7 +149,10 @@ func FuzzRoleNames(f *testing.F) {
 			of, both := pair[0], pair[0]+"\x01"+pair[1]
 			names := map[string]string{
 				"owner " + both: postgres.TenantRoles(of, pair[1]).Owner, "app " + both: postgres.TenantRoles(of, pair[1]).App, "second " + both: postgres.TenantRoles(of, pair[1]).Second(),
-				"shared " + both: postgres.SharedOwnerRole(of, pair[1]), "migrator " + both: postgres.MigratorRole(of, pair[1]), "group " + of: postgres.GroupRole(of),
+				"reader " + both: postgres.TenantRoles(of, pair[1]).Reader(), "second reader " + both: postgres.TenantRoles(of, pair[1]).SecondReader(),
+				"class for SET ROLE " + both: postgres.ClassLoginRole(of, pair[1], "uid", false), "class for all " + both: postgres.ClassLoginRole(of, pair[1], "uid", true),
+				"second class for all " + both: postgres.ClassLoginRole(of, pair[1], "uid", true) + "_b",
+				"shared " + both:               postgres.SharedOwnerRole(of, pair[1]), "migrator " + both: postgres.MigratorRole(of, pair[1]), "group " + of: postgres.GroupRole(of),
 			}
 			for _, keeper := range postgres.KeeperRoles(of) {
 				names["keeper "+keeper[len(keeper)-2:]+" "+of] = keeper

@@ -1,0 +1,80 @@
+package postgres_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/postgres"
+)
+
+// INSERT goes from the tables on which the login had it, also from those that come later, and comes back
+// on just these. What migrations decided on single tables stays decided.
+func TestInsertIsRevokedAndRestored(t *testing.T) {
+	db := newDB(t)
+	tn, app := newTenant(t, db, "acme")
+	asOwner(t, db, tn, "CREATE TABLE item (id int)", "CREATE TABLE fixed (id int)", "CREATE VIEW seen AS SELECT * FROM item",
+		"REVOKE INSERT ON fixed FROM "+quote(app.User()), "CREATE TABLE gone (id int)")
+	before := query(t, admin(t, db.Config().Database()), aclsSQL)
+	for _, want := range []bool{true, false} {
+		if changed := must(db.RevokeInsert(t.Context(), tn.UID, "acme"))(t); changed != want {
+			t.Errorf("RevokeInsert changed: %v, want %v", changed, want)
+		}
+	}
+	for _, relation := range []string{"item", "seen", "fixed", "gone"} {
+		refused(t, app, "INSERT INTO "+relation+" VALUES (1)")
+	}
+	exec(t, app, "UPDATE item SET id = 2", "DELETE FROM item", "SELECT FROM item")
+	if got := must(postgres.Probe(t.Context(), app, "acme"))(t); !cmp.Equal(got.LackingInsert, []string{"fixed", "gone", "item"}) || len(got.LackingTables) > 0 {
+		t.Errorf("%+v", got)
+	}
+	if changed := must(db.Provision(t.Context(), tn))(t); changed {
+		t.Error("Provision gives back what a quota took")
+	}
+	asOwner(t, db, tn, "CREATE TABLE later (id int)", "DROP TABLE gone", "CREATE TABLE refused (id int)", "REVOKE INSERT ON refused FROM "+quote(app.User()))
+	must(db.RevokeInsert(t.Context(), tn.UID, "acme"))(t)
+	refused(t, app, "INSERT INTO later VALUES (1)")
+	tables, revoked, err := db.InsertRevoked(t.Context(), "acme")
+	if err != nil || !revoked || !cmp.Equal(tables, []string{"gone", "item", "later", "seen"}) {
+		t.Errorf("InsertRevoked() = %q, %v, %v", tables, revoked, err)
+	}
+	for _, want := range []bool{true, false} {
+		if changed := must(db.RestoreInsert(t.Context(), tn.UID, "acme"))(t); changed != want {
+			t.Errorf("RestoreInsert changed: %v, want %v", changed, want)
+		}
+	}
+	exec(t, app, "INSERT INTO item VALUES (1)", "INSERT INTO later VALUES (1)", "INSERT INTO seen VALUES (1)")
+	refused(t, app, "INSERT INTO fixed VALUES (1)")
+	refused(t, app, "INSERT INTO refused VALUES (1)")
+	asOwner(t, db, tn, "DROP TABLE later, refused", "CREATE TABLE gone (id int)")
+	if diff := cmp.Diff(before, query(t, admin(t, db.Config().Database()), aclsSQL)); diff != "" {
+		t.Errorf("rights differ:\n%s", diff)
+	}
+	for name, call := range map[string]func() error{
+		"revoke":  func() error { _, err := db.RevokeInsert(t.Context(), "intruder", "acme"); return err },
+		"restore": func() error { _, err := db.RestoreInsert(t.Context(), "intruder", "acme"); return err },
+	} {
+		if err := call(); fault.ReasonOf(err) != postgres.ReasonNotOwner {
+			t.Errorf("%s by another: %v", name, err)
+		}
+	}
+}
+
+const aclsSQL = `SELECT jsonb_object_agg(relname, ARRAY(SELECT x.grantee::regrole || ':' || x.privilege_type FROM aclexplode(relacl) x ORDER BY 1))
+	FROM pg_class WHERE relnamespace = 'acme'::regnamespace AND relkind IN ('r', 'v') AND relname <> 'tenantry_migrations'`
+
+// Sizes are those of the schemas that were asked for, and of no others.
+func TestSchemaSizes(t *testing.T) {
+	db := newDB(t)
+	for _, schema := range []string{"acme", "empty", "other"} {
+		tn, _ := newTenant(t, db, schema)
+		if schema != "empty" {
+			asOwner(t, db, tn, "CREATE TABLE item (t text)", "INSERT INTO item SELECT repeat(md5(i::text), 100) FROM generate_series(1, 1000) i")
+		}
+	}
+	sizes := must(db.SchemaSizes(t.Context(), []string{"acme", "empty", "nobody"}))(t)
+	if sizes["acme"] < 64<<10 || sizes["empty"] != 0 || len(sizes) != 1 {
+		t.Errorf("sizes are %v", sizes)
+	}
+}
