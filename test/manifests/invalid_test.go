@@ -131,6 +131,10 @@ var badObjects = map[string]badCase{
 	"probe without pause": {"TenantClass", `spec: {routing: {probe: {intervalSeconds: 1}}}`, "greater than or equal to 5"},
 
 	"set without source":                {"MigrationSet", `spec: {source: null}`, "source: Required value"},
+	"lint of no rule":                   {"MigrationSet", `spec: {lint: {rules: [{name: drop-tabel, action: Warn}]}}`, "Unsupported value: \"drop-tabel\""},
+	"lint of a rule, without action":    {"MigrationSet", `spec: {lint: {rules: [{name: drop-table}]}}`, "action: Required value"},
+	"lint of a rule, twice":             {"MigrationSet", `spec: {lint: {rules: [{name: Lock, action: Warn}, {name: Lock, action: Allow}]}}`, "Duplicate value"},
+	"lint by no policy":                 {"MigrationSet", `spec: {lint: {policy: Refuse}}`, "Unsupported value: \"Refuse\""},
 	"set without ConfigMap":             {"MigrationSet", `spec: {source: {configMaps: []}}`, "should have at least 1 items"},
 	"set without a source":              {"MigrationSet", `spec: {source: {}}`, "name exactly one source: configMaps or oci"},
 	"set with two sources":              {"MigrationSet", `spec: {source: {configMaps: [{name: a}], oci: {repository: r.example/a, tag: v1}}}`, "name exactly one source: configMaps or oci"},
