@@ -237,3 +237,26 @@ func TestFindingsThatWarn(t *testing.T) {
 	}
 	b.at(t, "5", acme)
 }
+
+// The shared schema stays at its version while another one waits, and its own name is no foreign one.
+func TestSharedSchemaWaitsForApproval(t *testing.T) {
+	b := newBench(t)
+	b.by.MigrationSet.Approvals.Settle = time.Nanosecond
+	set := b.shared(t)
+	set.Spec.Lint = &v1alpha1.Lint{Policy: v1alpha1.LintRequireApproval}
+	b.Create(t, set)
+	b.pass(t, set)
+	b.settle(t)
+	files := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: b.Namespace, Name: "auth-files"}}
+	b.Get(t, files)
+	operator.Update(t, b.Servers, files, func(cm *corev1.ConfigMap) {
+		cm.Data["0003_gone.sql"] = "ALTER TABLE shared.account ADD COLUMN name text;\nDROP TABLE shared.plan;\n"
+	})
+	b.pass(t, set)
+	b.Expect(t, set, operator.Want{Condition: v1alpha1.ConditionApproved, Reason: v1alpha1.ReasonApprovalRequired, Message: []string{"1 of its statements", "drop-table of shared.plan"}})
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Want{Condition: v1alpha1.ConditionSharedMigrated, Status: "True", Reason: v1alpha1.ReasonSucceeded})
+	if got := b.Database.Status.SharedVersion; got != "2" {
+		t.Errorf("the shared schema is at version %s, want 2", got)
+	}
+}

@@ -117,7 +117,7 @@ type LintStatus struct {
 	// +listType=map
 	// +listMapKey=category
 	// +kubebuilder:validation:MaxItems=8
-	Categories []LintCount `json:"categories,omitempty"`
+	Categories []LintCategoryStatus `json:"categories,omitempty"`
 
 	// findings are the first 20: those that need an approval, then dangers, then notices.
 	// +optional
@@ -126,8 +126,8 @@ type LintStatus struct {
 	Findings []LintFinding `json:"findings,omitempty"`
 }
 
-// LintCount counts the findings of a category.
-type LintCount struct {
+// LintCategoryStatus counts the findings of a category.
+type LintCategoryStatus struct {
 	// category of the findings.
 	// +required
 	Category LintCategory `json:"category,omitempty"`
@@ -204,8 +204,8 @@ type ProposedVersion struct {
 	Approve string `json:"approve,omitempty"`
 }
 
-// Approval is an approval that was accepted.
-type Approval struct {
+// ApprovalStatus is an approval that was accepted.
+type ApprovalStatus struct {
 	MigrationSetVersion `json:",inline"`
 
 	// approvedBy is the user's name, as the API server knew it.
@@ -215,6 +215,6 @@ type Approval struct {
 	ApprovedBy string `json:"approvedBy,omitempty"`
 
 	// approvedAt is when the operator accepted it.
-	// +required
+	// +optional
 	ApprovedAt metav1.Time `json:"approvedAt,omitzero"`
 }

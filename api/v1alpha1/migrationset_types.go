@@ -204,7 +204,7 @@ type MigrationSetStatus struct {
 
 	// approval is the last that was accepted.
 	// +optional
-	Approval *Approval `json:"approval,omitempty"`
+	Approval *ApprovalStatus `json:"approval,omitempty"`
 
 	// dryRun is the last try of a version on a scratch schema.
 	// +optional

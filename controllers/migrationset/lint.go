@@ -75,7 +75,7 @@ func findings(ms *v1alpha1.MigrationSet, set *migrations.Set, had history) *v1al
 			st.Checked++
 		}
 	}
-	counts := map[v1alpha1.LintCategory]*v1alpha1.LintCount{}
+	counts := map[v1alpha1.LintCategory]*v1alpha1.LintCategoryStatus{}
 	for _, f := range lint.Check(set, options(ms, had, fresh)) {
 		action := actionOf(ms, f)
 		if action == v1alpha1.LintAllow {
@@ -83,7 +83,7 @@ func findings(ms *v1alpha1.MigrationSet, set *migrations.Set, had history) *v1al
 		}
 		category := v1alpha1.LintCategory(f.Category)
 		if counts[category] == nil {
-			counts[category] = &v1alpha1.LintCount{Category: category}
+			counts[category] = &v1alpha1.LintCategoryStatus{Category: category}
 		}
 		if f.Allowed != "" && (ms.Spec.Lint == nil || ms.Spec.Lint.Suppressions != v1alpha1.SuppressionsIgnore) {
 			counts[category].Suppressed++

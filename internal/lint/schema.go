@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -171,9 +172,7 @@ func (s *schema) rename(n node) {
 				moved[to+"."+column] = typ
 			}
 		}
-		for key, typ := range moved {
-			s.columns[key] = typ
-		}
+		maps.Copy(s.columns, moved)
 	case "OBJECT_COLUMN":
 		old, now := from+"."+n.text("subname"), from+"."+to
 		if typ, ok := s.columns[old]; ok {
