@@ -17,7 +17,7 @@ KUBECTL ?= kubectl
 
 TOOL := hack/tools/dev/tool
 # What the tests of `make test` run against.
-TEST_TOOLS := etcd kube-apiserver kube-controller-manager kubectl postgres
+TEST_TOOLS := etcd kube-apiserver kube-controller-manager kubectl registry postgres
 # End-to-end tests, probes and benchmarks have targets of their own.
 TEST_PACKAGES = $$(go list ./... | grep -v -e /test/e2e -e /test/probes)
 

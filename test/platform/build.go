@@ -35,6 +35,8 @@ var goTools = map[string]goTool{
 	"kube-apiserver":          kubeTool("kube-apiserver", true),
 	"kubectl":                 kubeTool("kubectl", true),
 	"kube-controller-manager": kubeTool("kube-controller-manager", false),
+	// Its main package is ours: what it does not import is not built.
+	"registry": {folder: "registry", module: "github.com/distribution/distribution/v3", program: "."},
 	"traefik": {
 		folder: "traefik", module: "github.com/traefik/traefik/v3", program: "github.com/traefik/traefik/v3/cmd/traefik",
 		ldflags: "-X github.com/traefik/traefik/v3/pkg/version.Version=%s",
@@ -49,7 +51,7 @@ func kubeTool(name string, asset bool) goTool {
 }
 
 // ToolNames lists the programs that Tool knows, in the order in which a platform needs them.
-var ToolNames = []string{"postgres", "etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "traefik"}
+var ToolNames = []string{"postgres", "etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "registry", "traefik"}
 
 // Tools returns the paths of the named programs, of all of them if none is named. What the cache
 // lacks is built or fetched first, one after the other: a build uses every core by itself. The
