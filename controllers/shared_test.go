@@ -6,6 +6,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/test/operator"
 )
@@ -73,4 +75,43 @@ func TestSharedGrantsOfSet(t *testing.T) {
 	b.pass(t, b.Database)
 	b.Expect(t, b.Database, operator.Ready())
 	want()
+}
+
+// A tenant's version that needs a version of the shared schema waits until it is there, whichever set is
+// shipped first; who has the version before works on.
+func TestRequiredSharedVersion(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	set := b.shared(t)
+	set.Spec.SharedGrants = []v1alpha1.SharedGrant{{Table: "account", Privileges: []v1alpha1.TablePrivilege{"SELECT", "REFERENCES"}}}
+	b.Create(t, set)
+	b.pass(t, set)
+	b.settle(t)
+	acme := b.tenant(t, "acme")
+	files := operator.Migrations(3)
+	files["0004_team.sql"] = "-- tenantry:requires-shared 3\nALTER TABLE note ADD COLUMN team bigint REFERENCES team;"
+	operator.Update(t, b.Servers, b.Files, func(cm *corev1.ConfigMap) { cm.Data = files })
+	b.pass(t, b.Set)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Want{
+		Condition: v1alpha1.ConditionMigrated, Reason: v1alpha1.ReasonSharedNotMigrated, Message: []string{"Version 4 needs version 3", `is at "2"`},
+	})
+	if acme.Status.Version != "3" {
+		t.Errorf("acme is at %s, want 3", acme.Status.Version)
+	}
+	operator.Update(t, b.Servers, set, func(ms *v1alpha1.MigrationSet) {
+		ms.Spec.SharedGrants = append(ms.Spec.SharedGrants, v1alpha1.SharedGrant{Table: "team", Privileges: []v1alpha1.TablePrivilege{"REFERENCES"}})
+	})
+	shared := b.ConfigMap("auth-files", nil)
+	operator.Update(t, b.Servers, shared, func(cm *corev1.ConfigMap) {
+		cm.Data["0003_team.sql"] = "CREATE TABLE team (id bigint PRIMARY KEY);"
+	})
+	b.pass(t, set)
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Ready())
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	if acme.Status.Version != "4" {
+		t.Errorf("acme is at %s, want 4", acme.Status.Version)
+	}
 }

@@ -55,6 +55,29 @@ func compare(set *migrations.Set, files []postgres.AppliedFile) error {
 				"%s (version %s) changed after it was applied to tenants; restore its text and put the change into a new migration", m.File, m.Version)
 		}
 	}
+	return late(set, files)
+}
+
+// late finds a file below the newest that was applied, which no schema got: those who are past it never
+// would. Whoever has a version has all files up to it, so that one list speaks for all schemas.
+func late(set *migrations.Set, files []postgres.AppliedFile) error {
+	var newest migrations.Version
+	applied := map[migrations.Version]bool{}
+	for _, f := range files {
+		v := migrations.Version(f.Version)
+		if m, ok := set.At(v); ok {
+			applied[m.Version] = true
+		}
+		if v.Compare(newest) > 0 {
+			newest = v
+		}
+	}
+	for i := range set.Migrations {
+		if m := &set.Migrations[i]; !m.Repeatable && !applied[m.Version] && m.Version.Compare(newest) < 0 {
+			return fault.NewInvalid(v1alpha1.ReasonOutOfOrder,
+				"%s (version %s) is new, but version %s was applied to tenants already; give the file a version above %s", m.File, m.Version, newest, newest)
+		}
+	}
 	return nil
 }
 

@@ -62,7 +62,7 @@ func at(s *scope, ms *v1alpha1.MigrationSet) outcome {
 
 // migrateNow says whether the tenant could begin: if not, it waits for its turn.
 func (r *Reconciler) migrateNow(ctx context.Context, s *scope, ms *v1alpha1.MigrationSet, set *migrations.Set, g goal) (begun bool, err error) {
-	if err := sharedFirst(s.tdb); err != nil {
+	if err := sharedFirst(s.tdb, set, g.target); err != nil {
 		return false, err
 	}
 	work := fmt.Sprint(s.wanted.MigrationSet, set.Digest, g.target, s.tenant.Generation, s.tenant.Annotations[v1alpha1.AnnotationReconcile],
@@ -141,11 +141,11 @@ func (r *Reconciler) record(ctx context.Context, s *scope, set *migrations.Set, 
 	return nil
 }
 
-// known are the versions whose files the schema has: those of this pass, and when it succeeded all up
-// to the target, since an earlier pass may have ended before it recorded what it applied.
+// known are the versions whose files the schema has: all up to the target, or up to where a failure
+// left it, since an earlier pass may have ended before it recorded what it applied.
 func known(set *migrations.Set, target migrations.Version, result migrations.Result, err error) []migrations.Version {
 	if err != nil {
-		return result.Applied
+		target = result.To
 	}
 	var versions []migrations.Version
 	for i := range set.Migrations {
@@ -204,13 +204,20 @@ func notReady(ms *v1alpha1.MigrationSet) error {
 		"MigrationSet %s/%s is not Ready: %s", ms.Namespace, ms.Name, why)
 }
 
-// sharedFirst keeps tenants' migrations behind those of the shared schema, which they may refer to.
-func sharedFirst(tdb *v1alpha1.TenantDatabase) error {
-	if tdb.Spec.Shared == nil || conditions.Current(tdb, v1alpha1.ConditionSharedMigrated) {
+// sharedFirst keeps tenants' migrations behind those of the shared schema, which they may refer to: behind
+// its newest version, and behind the one that a file names as needed, which may not have been shipped yet.
+func sharedFirst(tdb *v1alpha1.TenantDatabase, set *migrations.Set, upto migrations.Version) error {
+	if tdb.Spec.Shared != nil && !conditions.Current(tdb, v1alpha1.ConditionSharedMigrated) {
+		return fault.NewWaiting(v1alpha1.ReasonSharedNotMigrated, time.Minute,
+			"The shared schema of TenantDatabase %s/%s is not at its version yet%s", tdb.Namespace, tdb.Name, because(tdb))
+	}
+	needed, has := set.NeedsShared(upto), migrations.Version(tdb.Status.SharedVersion)
+	if needed.Compare(has) <= 0 {
 		return nil
 	}
 	return fault.NewWaiting(v1alpha1.ReasonSharedNotMigrated, time.Minute,
-		"The shared schema of TenantDatabase %s/%s is not at its version yet%s", tdb.Namespace, tdb.Name, because(tdb))
+		"Version %s needs version %s of the shared schema (tenantry:requires-shared), and that of TenantDatabase %s/%s is at %q; ship the shared migrations first",
+		upto, needed, tdb.Namespace, tdb.Name, has)
 }
 
 // pinnedVersion is the tenant's pin as the set writes it.

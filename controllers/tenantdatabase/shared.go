@@ -46,13 +46,13 @@ func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error
 	if result.Read { // otherwise nobody knows, and what was known still stands
 		s.tdb.Status.SharedVersion = string(result.To)
 	}
+	if recordErr := r.recordShared(ctx, s, name, set, result); recordErr != nil && err == nil {
+		err = recordErr
+	}
 	if err != nil {
 		if fault.ReasonOf(err) == v1alpha1.ReasonAuthenticationFailed {
 			r.Pools.ForgetMigrator(s.tdb.UID, name)
 		}
-		return "", err
-	}
-	if err := r.recordShared(ctx, s, name, set, result); err != nil {
 		return "", err
 	}
 	if _, err := s.db.SetSharedGrants(ctx, shared.SchemaName, grants(ms, shared)); err != nil {
@@ -61,15 +61,17 @@ func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error
 	return fmt.Sprintf("Shared schema %s is at version %s of MigrationSet %s", shared.SchemaName, result.To, ms.Name), nil
 }
 
+// recordShared keeps what each file up to the schema's version was. The record has no gaps: what lies
+// below its newest file and is not in it came late.
 func (r *Reconciler) recordShared(ctx context.Context, s *scope, name string, set *migrations.Set, result migrations.Result) error {
 	var files []postgres.AppliedFile
-	for _, v := range result.Applied {
-		if m, ok := set.At(v); ok && !m.Repeatable {
-			files = append(files, postgres.AppliedFile{Version: string(v), Name: m.File, Checksum: m.Checksum})
-		}
-	}
-	if len(files) == 0 {
+	if len(result.Applied) == 0 {
 		return nil
+	}
+	for i := range set.Migrations {
+		if m := &set.Migrations[i]; !m.Repeatable && m.Version.Compare(result.To) <= 0 {
+			files = append(files, postgres.AppliedFile{Version: string(m.Version), Name: m.File, Checksum: m.Checksum})
+		}
 	}
 	_, err := s.db.RecordFiles(ctx, name, files)
 	return err

@@ -101,6 +101,9 @@ func loadFile(n *named, f Format, conf map[string][]byte) (*Migration, error) {
 		Version: n.version, Name: n.name, File: n.Name, Repeatable: n.repeatable,
 		Checksum: checksum(strings.TrimRight(hashed, " \t\n")),
 	}
+	if m.NeedsShared, err = needs(s); err != nil {
+		return nil, err
+	}
 	if err := m.arrange(s, statements, outside); err != nil {
 		return nil, err
 	}

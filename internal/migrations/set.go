@@ -64,7 +64,9 @@ type Migration struct {
 	Transactional bool
 	// Repeatable migrations run again whenever their checksum changes, behind all versions.
 	Repeatable bool
-	Statements []Statement
+	// NeedsShared is the version at which the shared schema must stand before, "" if it does not matter.
+	NeedsShared Version
+	Statements  []Statement
 
 	// units are the transactions, and the statements outside of any, of a migration that is not
 	// transactional as a whole.
