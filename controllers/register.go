@@ -45,6 +45,9 @@ type Options struct {
 	DatabaseConnections int
 	// DNSServers, host:port each, say whether tenants control their domains. Default: the system's.
 	DNSServers []string
+	// OCIRegistries are patterns of the registries (host, or host:port) from which MigrationSets may be
+	// read. Default: any.
+	OCIRegistries []string
 }
 
 // maxConnections keeps a slip of the finger from opening more than a server can take.
@@ -115,6 +118,7 @@ func Register(mgr ctrl.Manager, o Options) error {
 	}
 	r := New(mgr.GetClient(), live, mgr.GetEventRecorder("tenantry"), pools)
 	r.DomainClaim.DNS = resolver
+	r.MigrationSet.Sources.Registries = o.OCIRegistries // the loader that all share
 	for _, err := range []error{
 		r.Tenant.Register(mgr, o.TenantWorkers), r.TenantClass.Register(mgr), r.TenantDatabase.Register(mgr),
 		r.MigrationSet.Register(mgr), r.DomainClaim.Register(mgr),

@@ -30,6 +30,7 @@ type options struct {
 	tenantWorkers                int
 	maxConns                     int
 	dnsServers                   string
+	ociRegistries                string
 }
 
 func main() {
@@ -42,6 +43,7 @@ func main() {
 	flag.IntVar(&o.tenantWorkers, "tenant-workers", 8, "how many Tenants are worked on at a time")
 	flag.IntVar(&o.maxConns, "database-connections", 8, "how many connections the operator opens to one database at most")
 	flag.StringVar(&o.dnsServers, "dns-servers", "", "name servers that say whether tenants control their domains, host:port with commas between; those of /etc/resolv.conf if empty")
+	flag.StringVar(&o.ociRegistries, "oci-registries", "", "registries from which MigrationSets may be read, host or host:port with * as a wildcard and commas between; any if empty")
 	zapOptions := zap.Options{}
 	zapOptions.BindFlags(flag.CommandLine)
 	flag.Parse()
@@ -74,7 +76,7 @@ func run(o options) error {
 		return err
 	}
 	if err := controllers.Register(mgr, controllers.Options{
-		TenantWorkers: o.tenantWorkers, DatabaseConnections: o.maxConns, DNSServers: split(o.dnsServers),
+		TenantWorkers: o.tenantWorkers, DatabaseConnections: o.maxConns, DNSServers: split(o.dnsServers), OCIRegistries: split(o.ociRegistries),
 	}); err != nil {
 		return err
 	}

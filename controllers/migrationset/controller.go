@@ -6,6 +6,7 @@ package migrationset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,7 +27,7 @@ import (
 // +kubebuilder:rbac:groups=tenantry.dev,resources=migrationsets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=tenantry.dev,resources=migrationsets/status,verbs=patch
 // +kubebuilder:rbac:groups=tenantry.dev,resources=tenants;tenantclasses;tenantdatabases,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=configmaps;secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,resourceNames=tenantry-approvals,verbs=get
 
 // recheck is how often a set is looked at without cause.
@@ -60,12 +61,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	base := ms.DeepCopy()
 	now := time.Now()
 	set, had, err := r.vet(ctx, ms)
+	if errors.Is(err, sources.ErrPending) && conditions.IsTrue(ms, v1alpha1.ConditionReady) {
+		return ctrl.Result{RequeueAfter: sources.Patience}, nil // What was said stands until there is news.
+	}
 	var look time.Duration
 	if err == nil {
 		look, err = r.gate(ctx, ms, set, had, now)
 	} else if fault.KindOf(err) != fault.Transient {
 		withdraw(ms)
 	}
+	settle(base, ms, set)
 	tenants, listErr := r.fleet(ctx, ms)
 	if listErr != nil {
 		return ctrl.Result{}, listErr
@@ -79,6 +84,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	result, err := conclude(ms, err, summary(ms, set), decision)
 	result.RequeueAfter = sooner(result.RequeueAfter, decision.Next, now)
+	result.RequeueAfter = sooner(result.RequeueAfter, r.Sources.Next(ms), now)
 	if look > 0 {
 		result.RequeueAfter = sooner(result.RequeueAfter, now.Add(look), now)
 	}
@@ -101,7 +107,7 @@ func sooner(delay time.Duration, moment, now time.Time) time.Duration {
 // vet loads the set and holds it against what tenants already have. A digest that was published
 // before needs no second look.
 func (r *Reconciler) vet(ctx context.Context, ms *v1alpha1.MigrationSet) (*migrations.Set, history, error) {
-	set, err := r.Sources.Load(ctx, ms)
+	set, err := r.load(ctx, ms)
 	if err != nil {
 		return nil, history{}, err
 	}

@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -31,7 +30,8 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("migrationset").
 		For(&v1alpha1.MigrationSet{}, changed).
-		WatchesMetadata(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.ofConfigMap), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		WatchesMetadata(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.ofSource("ConfigMap")), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSource("Secret")), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		Watches(&v1alpha1.Tenant{}, handler.Funcs{
 			CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { r.countLater(ctx, e.Object, q) },
 			DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { r.countLater(ctx, e.Object, q) },
@@ -75,22 +75,4 @@ func (r *Reconciler) countLater(ctx context.Context, o client.Object, q queue) {
 	if ref := class.Spec.MigrationSetRef; ref != nil {
 		q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}}, countDelay)
 	}
-}
-
-func (r *Reconciler) ofConfigMap(ctx context.Context, o client.Object) []reconcile.Request {
-	var list v1alpha1.MigrationSetList
-	if err := r.List(ctx, &list, client.InNamespace(o.GetNamespace())); err != nil {
-		log.FromContext(ctx).Error(err, "Cannot list MigrationSets")
-		return nil
-	}
-	var requests []reconcile.Request
-	for i := range list.Items {
-		for _, source := range list.Items[i].Spec.Source.ConfigMaps {
-			if source.Name == o.GetName() {
-				requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-				break
-			}
-		}
-	}
-	return requests
 }

@@ -29,6 +29,10 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 	}
 	ms, set, err := r.migrationSet(ctx, s)
 	if err != nil {
+		if hasPublished(s, ms) {
+			s.tenant.Status.Digest = s.digest
+			return at(s, ms), nil
+		}
 		// A set in trouble stalls itself and new tenants; who runs on an older version of it works.
 		if f := fault.Of(err, ""); s.version != "" && f.Reason != "" && !pinnedElsewhere(s) {
 			s.tenant.Status.Digest = s.digest
@@ -54,6 +58,12 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{reason: v1alpha1.ReasonPinned, message: fmt.Sprintf("At version %s as pinned; MigrationSet %s has %s", g.target, ms.Name, set.Latest())}, nil
 	}
 	return at(s, ms), nil
+}
+
+// hasPublished : a set whose files cannot be had, as when a registry is away after a restart, is nothing to
+// a tenant that has them.
+func hasPublished(s *scope, ms *v1alpha1.MigrationSet) bool {
+	return ms != nil && !pinned(s.tenant) && s.version == ms.Status.Version && s.digest == ms.Status.Digest
 }
 
 func at(s *scope, ms *v1alpha1.MigrationSet) outcome {
@@ -157,7 +167,8 @@ func known(set *migrations.Set, target migrations.Version, result migrations.Res
 }
 
 // migrationSet returns the set that the class names, if its controller has vetted just this state
-// of it and the tenant's namespace may use it.
+// of it and the tenant's namespace may use it. Beside an error there is a set if it is Ready and its files
+// cannot be had.
 func (r *Reconciler) migrationSet(ctx context.Context, s *scope) (*v1alpha1.MigrationSet, *migrations.Set, error) {
 	ref := s.class.Spec.MigrationSetRef
 	ms := &v1alpha1.MigrationSet{}
@@ -183,7 +194,7 @@ func (r *Reconciler) migrationSet(ctx context.Context, s *scope) (*v1alpha1.Migr
 	set, err := r.Sources.Published(ctx, ms)
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return ms, nil, err
 	case set == nil && ms.Status.Proposed != nil:
 		return nil, nil, fault.NewWaiting(v1alpha1.ReasonMigrationSetNotReady, time.Minute,
 			"MigrationSet %s/%s: version %s waits for its approval, and version %s can no longer be made: a file of it was changed or taken away",

@@ -1,7 +1,8 @@
 // Package sources turns a MigrationSet and what it names into loaded migrations. It is the only
 // package that knows both Kubernetes and migration files. Files are read and parsed once for each
 // state of their ConfigMaps: as long as the resource versions are the same, every caller gets the
-// same set without a request, so that a thousand tenants cost what one costs.
+// same set without a request, so that a thousand tenants cost what one costs. An artifact is fetched
+// once for each digest and kept in memory; after a restart it is fetched again.
 package sources
 
 import (
@@ -23,10 +24,15 @@ import (
 
 // Loader loads MigrationSets and keeps the last state of each.
 type Loader struct {
+	// Registries are patterns of the hosts (with their ports) from which artifacts are read; none
+	// means any. It is set before the first use.
+	Registries []string
+
 	metadata, live client.Reader
 
-	mu     sync.Mutex
-	loaded map[client.ObjectKey]*loaded
+	mu        sync.Mutex
+	loaded    map[client.ObjectKey]*loaded
+	artifacts map[client.ObjectKey]*artifact
 }
 
 // loaded is one state of a set. Its lock makes one caller parse while the others wait.
@@ -40,14 +46,18 @@ type loaded struct {
 // NewLoader returns a Loader that sees by the metadata reader, which should be a cache, whether
 // a ConfigMap changed, and reads content through the live one.
 func NewLoader(metadata, live client.Reader) *Loader {
-	return &Loader{metadata: metadata, live: live, loaded: map[client.ObjectKey]*loaded{}}
+	return &Loader{
+		metadata: metadata, live: live,
+		loaded: map[client.ObjectKey]*loaded{}, artifacts: map[client.ObjectKey]*artifact{},
+	}
 }
 
-// Load returns the set's migrations as its source says now. Errors are faults: SourceNotFound
-// names what is missing, InvalidMigration names file and line.
+// Load returns the set's migrations: of ConfigMaps as they are now, of an artifact by the digest in the
+// set's status (see Resolve). Errors are faults: SourceNotFound names what is missing, InvalidMigration
+// names file and line.
 func (l *Loader) Load(ctx context.Context, ms *v1alpha1.MigrationSet) (*migrations.Set, error) {
 	if ms.Spec.Source.OCI != nil {
-		return nil, fault.NewInvalid(v1alpha1.ReasonSourceInvalid, "spec.source.oci: this version of the operator reads ConfigMaps only")
+		return l.loadArtifact(ctx, ms)
 	}
 	state, err := l.state(ctx, ms)
 	if err != nil {
@@ -73,6 +83,7 @@ func (l *Loader) Forget(name client.ObjectKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.loaded, name)
+	delete(l.artifacts, name)
 }
 
 func (l *Loader) entry(name client.ObjectKey) *loaded {

@@ -115,6 +115,7 @@ func TestReasonsOfLowerPackages(t *testing.T) {
 			return isReason(name, typ) || typ == "Cause"
 		}),
 		"internal/migrations": constants(t, "internal/migrations", isReason),
+		"internal/artifacts":  constants(t, "internal/artifacts", isReason),
 	}
 	if len(lower["internal/postgres"]) < 20 {
 		t.Errorf("only %d reasons and causes found in internal/postgres", len(lower["internal/postgres"]))

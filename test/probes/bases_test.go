@@ -106,6 +106,29 @@ spec:
   format: Plain
   allowedNamespaces: ` + selector + `
   rollout: {rings: [{name: canary, selector: {matchLabels: {ring: canary}, matchExpressions: [{key: tier, operator: In, values: [gold]}]}}]}
+`, `
+apiVersion: tenantry.dev/v1alpha1
+kind: MigrationSet
+metadata: {name: tagged, namespace: default}
+spec:
+  source:
+    oci:
+      repository: registry.example.com/shop/migrations
+      tag: stable
+      path: db/migrations
+      pullSecretRef: {name: registry}
+      certificateAuthority: {configMap: {name: trust, key: bundle.pem}}
+  sharedGrants: [{table: plans, privileges: [SELECT]}]
+`, `
+apiVersion: tenantry.dev/v1alpha1
+kind: MigrationSet
+metadata: {name: pinned, namespace: default}
+spec:
+  source:
+    oci:
+      repository: registry.example.com/shop/migrations
+      digest: sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+      certificateAuthority: {secret: {name: trust, key: bundle.pem}}
 `},
 	"domainclaims": {`
 apiVersion: tenantry.dev/v1alpha1
