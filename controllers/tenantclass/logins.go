@@ -41,18 +41,11 @@ func (r *Reconciler) bringLogins(ctx context.Context, class *v1alpha1.TenantClas
 	for _, ref := range loginHomes(class) {
 		before := loginOn(class, ref)
 		entry, again, err := r.bringLogin(ctx, class, ref, before)
-		if err != nil {
-			if verdict == nil {
-				verdict = fmt.Errorf("shared login on TenantDatabase %s/%s: %w", ref.Namespace, ref.Name, err)
-				if f := fault.Of(err, ""); f.Reason != "" {
-					said := *f
-					said.Message = fmt.Sprintf("spec.logins: on TenantDatabase %s/%s: %s", ref.Namespace, ref.Name, f.Message)
-					verdict = &said
-				}
-			}
-			if entry == nil {
-				entry = before
-			}
+		if err != nil && verdict == nil {
+			verdict = onDatabase(ref, err)
+		}
+		if err != nil && entry == nil {
+			entry = before
 		}
 		if entry != nil {
 			all = append(all, *entry)
@@ -63,6 +56,17 @@ func (r *Reconciler) bringLogins(ctx context.Context, class *v1alpha1.TenantClas
 	}
 	class.Status.Logins = all
 	return verdict, next
+}
+
+// onDatabase says where something is wrong.
+func onDatabase(ref v1alpha1.NamespacedReference, err error) error {
+	f := fault.Of(err, "")
+	if f.Reason == "" {
+		return fmt.Errorf("shared login on TenantDatabase %s/%s: %w", ref.Namespace, ref.Name, err)
+	}
+	said := *f
+	said.Message = fmt.Sprintf("spec.logins: on TenantDatabase %s/%s: %s", ref.Namespace, ref.Name, f.Message)
+	return &said
 }
 
 func mode(class *v1alpha1.TenantClass) v1alpha1.LoginMode {
