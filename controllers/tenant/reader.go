@@ -112,8 +112,10 @@ func (r *Reconciler) reader(ctx context.Context, s *scope) (*logins.State, error
 		return nil, err
 	}
 	if state.Version != "" {
-		r.readers.Store(s.tenant.UID, proof{secretVersion: state.Version, user: state.User, login: readerKey(s), version: s.version,
-			asked: s.tenant.Annotations[v1alpha1.AnnotationReconcile], at: time.Now()})
+		r.readers.Store(s.tenant.UID, proof{
+			secretVersion: state.Version, user: state.User, login: readerKey(s), version: s.version,
+			asked: s.tenant.Annotations[v1alpha1.AnnotationReconcile], at: time.Now(),
+		})
 	}
 	return state, nil
 }
