@@ -109,7 +109,10 @@ func TestCustomDomainsGetListenersInShards(t *testing.T) {
 	}
 
 	operator.Update(t, b.Servers, acme, func(tn *v1alpha1.Tenant) { tn.Spec.Domains = tn.Spec.Domains[:1] })
-	b.pass(t, acme)
+	// No watch leads from the listener to a tenant that names the host no more.
+	if result := b.pass(t, acme); result.RequeueAfter == 0 || result.RequeueAfter > 10*time.Second {
+		t.Errorf("comes back in %s to take the certificate away", result.RequeueAfter)
+	}
 	if c := b.certificates(t, edge)[shop]; c == nil || !c.Released() || len(b.places(t)[shop]) != 0 {
 		t.Errorf("before the listener is gone: certificate %v, routes %v", c, b.places(t)[shop])
 	}

@@ -204,12 +204,18 @@ func (r *Reconciler) unsecure(ctx context.Context, s *scope) error {
 		wanted = append(wanted, client.ObjectKey{Namespace: s.certificateNamespace(), Name: certificates.Name(host, s.tenant.UID)})
 	}
 	extra := slices.DeleteFunc(all, func(c certificates.Certificate) bool { return slices.Contains(wanted, client.ObjectKeyFromObject(&c)) })
-	_, err = r.takeBack(ctx, s.tenant, extra)
+	left, err := r.takeBack(ctx, s.tenant, extra)
+	if left > 0 {
+		s.lookAgain(listenerGoes)
+	}
 	return err
 }
 
-// takeBack returns how many certificates still wait for their listener to go. Its end is a change of the
-// Gateway, which is watched.
+// listenerGoes is when to look again whether a listener has gone. Its end is a change of the Gateway,
+// but no watch leads from there to a tenant that names the host no more.
+const listenerGoes = 5 * time.Second
+
+// takeBack returns how many certificates still wait for their listener to go.
 func (r *Reconciler) takeBack(ctx context.Context, t *v1alpha1.Tenant, certs []certificates.Certificate) (left int, err error) {
 	for i := range certs {
 		c := &certs[i]
