@@ -218,6 +218,7 @@ func TestDeletionAtAnyPoint(t *testing.T) {
 		"in the middle of a failing migration": {
 			do: func(t *testing.T, b *bench) *v1alpha1.Tenant {
 				b.Files.Data["0004_bad.sql"] = "INSERT INTO nowhere (id) VALUES (1);\n"
+				b.Set.Spec.DryRun = v1alpha1.DryRunDisabled
 				b.settle(t)
 				tenant := b.Tenant("acme", b.Host("acme"))
 				tenant.Spec.DeletionPolicy = v1alpha1.DeletionDelete

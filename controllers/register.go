@@ -25,6 +25,7 @@ import (
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/databases"
 	"github.com/tenantry/tenantry/internal/dns"
+	"github.com/tenantry/tenantry/internal/dryrun"
 	"github.com/tenantry/tenantry/internal/listeners"
 	"github.com/tenantry/tenantry/internal/logins"
 	"github.com/tenantry/tenantry/internal/policies"
@@ -98,6 +99,7 @@ func New(c client.Client, live client.Reader, recorder events.EventRecorder, poo
 		TenantDatabase: &tenantdatabase.Reconciler{Client: c, Status: status, Pools: pools, Sources: loader},
 		MigrationSet: &migrationset.Reconciler{
 			Client: c, Status: status, Pools: pools, Sources: loader, Permits: permits, Approvals: &approval.Keeper{Live: live},
+			DryRun: &dryrun.Runner{Pools: pools},
 		},
 		DomainClaim: &domainclaim.Reconciler{
 			Client: c, Live: live, Status: silent, Claims: keeper, Policies: judge, DNS: &dns.Resolver{},

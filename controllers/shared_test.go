@@ -86,6 +86,7 @@ func TestRequiredSharedVersion(t *testing.T) {
 	set.Spec.SharedGrants = []v1alpha1.SharedGrant{{Table: "account", Privileges: []v1alpha1.TablePrivilege{"SELECT", "REFERENCES"}}}
 	b.Create(t, set)
 	b.pass(t, set)
+	b.Set.Spec.DryRun = v1alpha1.DryRunDisabled // it would wait for the shared version before any tenant does
 	b.settle(t)
 	acme := b.tenant(t, "acme")
 	files := operator.Migrations(3)

@@ -41,7 +41,7 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	sh.config.AddFlags(root.PersistentFlags())
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
-	root.AddCommand(sh.explainHost(), sh.listHosts(), sh.approve())
+	root.AddCommand(sh.explainHost(), sh.listHosts(), sh.approve(), sh.makeCheckpoint())
 	return root
 }
 

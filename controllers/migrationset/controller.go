@@ -1,13 +1,16 @@
 // Package migrationset reconciles MigrationSets: it reads the files, refuses what cannot be run or
 // would change history, publishes the version that tenants go to, and decides ring by ring, by what
-// the tenants' statuses say, which of them may go there (package rollout). It runs no migration and
-// asks no database how far a tenant is: tenants and databases do the work, once the set is Ready.
+// the tenants' statuses say, which of them may go there (package rollout). It runs migrations on
+// scratch schemas alone (package dryrun) and asks no database how far a tenant is: tenants and databases do
+// the work, once the set is Ready.
 package migrationset
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +21,7 @@ import (
 	"github.com/tenantry/tenantry/internal/approval"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/databases"
+	"github.com/tenantry/tenantry/internal/dryrun"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/migrations"
 	"github.com/tenantry/tenantry/internal/rollout"
@@ -43,6 +47,15 @@ type Reconciler struct {
 	Permits *rollout.Permits
 	// Approvals say whether an approval can be trusted.
 	Approvals *approval.Keeper
+	// DryRun tries new versions.
+	DryRun *dryrun.Runner
+	// DryRunLimit bounds a try on one database; 0 for the default.
+	DryRunLimit time.Duration
+
+	tries   tries
+	running atomic.Int32
+	// comparing says when checkpoints are compared again for which there was no verdict.
+	comparing sync.Map
 }
 
 // Reconcile reads one MigrationSet and reports on it.
@@ -52,21 +65,27 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		if apierrors.IsNotFound(err) {
 			r.Sources.Forget(req.NamespacedName)
 			r.Permits.Forget(req.String())
+			r.tries.forget(req.String())
+			r.comparing.Delete(req.String())
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !ms.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
-	base := ms.DeepCopy()
+	before := ms.DeepCopy()
+	base := before.DeepCopy() // moves with what is written in between
 	now := time.Now()
 	set, had, err := r.vet(ctx, ms)
 	if errors.Is(err, sources.ErrPending) && conditions.IsTrue(ms, v1alpha1.ConditionReady) {
 		return ctrl.Result{RequeueAfter: sources.Patience}, nil // What was said stands until there is news.
 	}
 	var look time.Duration
+	var again time.Time
 	if err == nil {
-		look, err = r.gate(ctx, ms, set, had, now)
+		if look, err = r.gate(ctx, base, ms, set, had, now); err == nil {
+			again = r.checkpoints(ctx, ms, set)
+		}
 	} else if fault.KindOf(err) != fault.Transient {
 		withdraw(ms)
 	}
@@ -83,13 +102,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		report(ms, decision)
 	}
 	result, err := conclude(ms, err, summary(ms, set), decision)
-	result.RequeueAfter = sooner(result.RequeueAfter, decision.Next, now)
-	result.RequeueAfter = sooner(result.RequeueAfter, r.Sources.Next(ms), now)
+	for _, moment := range []time.Time{decision.Next, r.Sources.Next(ms), again} {
+		result.RequeueAfter = sooner(result.RequeueAfter, moment, now)
+	}
 	if look > 0 {
 		result.RequeueAfter = sooner(result.RequeueAfter, now.Add(look), now)
 	}
 	result, err = r.Status.Finish(ctx, base, ms, result, err, recheck)
-	r.warn(base, ms)
+	r.warn(before, ms)
 	return result, err
 }
 

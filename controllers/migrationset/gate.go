@@ -15,9 +15,9 @@ import (
 
 // gate stands between files that can be run and the version that tenants are taken to. What passes is
 // published. What can do harm may have to wait until somebody approved it: then the set goes on with
-// the version that it has, and says which one waits. Its error says why nothing can be published of a set
+// the version that it has, and says which one waits. What does not run on a scratch schema no tenant gets. Its error says why nothing can be published of a set
 // that has no version yet.
-func (r *Reconciler) gate(ctx context.Context, ms *v1alpha1.MigrationSet, set *migrations.Set, had history, now time.Time) (look time.Duration, err error) {
+func (r *Reconciler) gate(ctx context.Context, base, ms *v1alpha1.MigrationSet, set *migrations.Set, had history, now time.Time) (look time.Duration, err error) {
 	if set.Digest != ms.Status.Digest {
 		ms.Status.Lint = findings(ms, set, had)
 		if lint := ms.Status.Lint; lint != nil && lint.Blocking > 0 {
@@ -26,6 +26,10 @@ func (r *Reconciler) gate(ctx context.Context, ms *v1alpha1.MigrationSet, set *m
 				return look, err
 			}
 		}
+	}
+	if err := r.dryRun(ctx, base, ms, set); err != nil {
+		withdraw(ms)
+		return 0, err
 	}
 	pass(ms, set)
 	return 0, nil

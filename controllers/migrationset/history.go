@@ -101,12 +101,16 @@ func (r *Reconciler) databases(ctx context.Context, ms *v1alpha1.MigrationSet) (
 	var all []*v1alpha1.TenantDatabase
 	for i := range list.Items {
 		tdb := &list.Items[i]
-		shares := tdb.Spec.Shared != nil && tdb.Namespace == ms.Namespace && tdb.Spec.Shared.MigrationSetRef.Name == ms.Name
-		if shares || used[client.ObjectKeyFromObject(tdb)] {
+		if shares(tdb, ms) || used[client.ObjectKeyFromObject(tdb)] {
 			all = append(all, tdb)
 		}
 	}
 	return all, nil
+}
+
+// shares says whether a database uses the set for its shared schema.
+func shares(tdb *v1alpha1.TenantDatabase, ms *v1alpha1.MigrationSet) bool {
+	return tdb.Spec.Shared != nil && tdb.Namespace == ms.Namespace && tdb.Spec.Shared.MigrationSetRef.Name == ms.Name
 }
 
 func (r *Reconciler) classesOf(ctx context.Context, ms *v1alpha1.MigrationSet) ([]v1alpha1.TenantClass, error) {

@@ -3,6 +3,7 @@ package migrationset
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -41,8 +43,44 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 				}
 			},
 		}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 2, RateLimiter: conditions.RateLimiter()}).
+		Watches(&v1alpha1.TenantDatabase{}, handler.EnqueueRequestsFromMapFunc(r.ofDatabase), builder.WithPredicates(askableNow)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 2 * dryRuns, RateLimiter: conditions.RateLimiter()}).
 		Complete(r)
+}
+
+// askableNow lets through what may end a wait for a database that can be asked.
+var askableNow = predicate.Funcs{
+	CreateFunc: func(event.CreateEvent) bool { return false },
+	DeleteFunc: func(event.DeleteEvent) bool { return false },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		before, after := e.ObjectOld.(*v1alpha1.TenantDatabase), e.ObjectNew.(*v1alpha1.TenantDatabase)
+		return slices.ContainsFunc([]string{v1alpha1.ConditionReachable, v1alpha1.ConditionBootstrapped, v1alpha1.ConditionSharedMigrated}, func(c string) bool {
+			return !conditions.Current(before, c) && conditions.Current(after, c)
+		})
+	},
+}
+
+// ofDatabase are the sets that are run on a database.
+func (r *Reconciler) ofDatabase(ctx context.Context, o client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	add := func(namespace, name string) {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKey{Namespace: namespace, Name: name}})
+	}
+	if tdb, ok := o.(*v1alpha1.TenantDatabase); ok && tdb.Spec.Shared != nil {
+		add(tdb.Namespace, tdb.Spec.Shared.MigrationSetRef.Name)
+	}
+	var list v1alpha1.TenantClassList
+	if err := r.List(ctx, &list); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot list TenantClasses")
+		return requests
+	}
+	for i := range list.Items {
+		spec := &list.Items[i].Spec
+		if spec.MigrationSetRef != nil && slices.Contains(spec.Databases, v1alpha1.NamespacedReference{Namespace: o.GetNamespace(), Name: o.GetName()}) {
+			add(spec.MigrationSetRef.Namespace, spec.MigrationSetRef.Name)
+		}
+	}
+	return requests
 }
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]

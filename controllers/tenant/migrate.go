@@ -106,6 +106,7 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 		Schema: s.wanted.Schema, Owner: s.observed.Roles.Owner, App: s.observed.Roles.App, SharedSchema: s.wanted.SharedSchema,
 		LockTimeout:      time.Duration(ms.Spec.LockTimeoutMilliseconds) * time.Millisecond,
 		StatementTimeout: time.Duration(ms.Spec.StatementTimeoutSeconds) * time.Second,
+		Checkpoints:      checkpoints(ms),
 	}, set, target)
 	if result.Read { // otherwise nobody knows, and what was known still stands
 		s.tenant.Status.Version = string(result.To)
@@ -124,6 +125,16 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 	}
 	s.version, s.digest = string(target), set.Digest
 	return nil
+}
+
+// checkpoints are those that a new schema may start from.
+func checkpoints(ms *v1alpha1.MigrationSet) (checksums []string) {
+	for _, c := range ms.Status.Checkpoints {
+		if c.State == v1alpha1.CheckpointVerified {
+			checksums = append(checksums, c.Checksum)
+		}
+	}
+	return checksums
 }
 
 // record keeps what each file was when a schema of this database first got it, so that a change of
@@ -188,7 +199,7 @@ func (r *Reconciler) migrationSet(ctx context.Context, s *scope) (*v1alpha1.Migr
 			"MigrationSet %s/%s does not allow namespace %q (spec.allowedNamespaces)", ms.Namespace, ms.Name, s.tenant.Namespace)
 	}
 	// A verdict on an older spec will do: what it was about is in the digest, the rest is read here.
-	if !conditions.IsTrue(ms, v1alpha1.ConditionReady) {
+	if !conditions.IsTrue(ms, v1alpha1.ConditionReady) && !onlyTheNewestFails(ms) {
 		return nil, nil, notReady(ms)
 	}
 	set, err := r.Sources.Published(ctx, ms)
@@ -204,6 +215,12 @@ func (r *Reconciler) migrationSet(ctx context.Context, s *scope) (*v1alpha1.Migr
 			"MigrationSet %s/%s has changed and is being looked at", ms.Namespace, ms.Name)
 	}
 	return ms, set, nil
+}
+
+// onlyTheNewestFails : the version that was published before runs, and new tenants can start at it.
+func onlyTheNewestFails(ms *v1alpha1.MigrationSet) bool {
+	c := conditions.Get(ms, v1alpha1.ConditionReady)
+	return ms.Status.Digest != "" && c != nil && (c.Reason == v1alpha1.ReasonDryRunFailed || c.Reason == v1alpha1.ReasonDryRunPending)
 }
 
 func notReady(ms *v1alpha1.MigrationSet) error {

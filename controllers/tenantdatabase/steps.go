@@ -119,7 +119,15 @@ func (r *Reconciler) bootstrap(ctx context.Context, s *scope) (string, error) {
 	r.Pools.Confirm(s.tdb.UID, s.db)
 	s.tdb.Status.Identity = &v1alpha1.DatabaseIdentity{SystemIdentifier: s.report.SystemIdentifier, Marker: marker(s)}
 	s.tdb.Status.Tenants = int32(min(s.report.TenantCount, 1<<30)) //nolint:gosec // bounded by min
-	return "The registry is in schema " + postgres.RegistrySchema, nil
+	text := "The registry is in schema " + postgres.RegistrySchema
+	left, err := s.db.SweepScratch(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(left) > 0 {
+		text += "; a scratch schema of a dry run could not be dropped yet: " + strings.Join(left, "; ")
+	}
+	return text, nil
 }
 
 // checkIdentity refuses a server that is not the one that was there before: the roles that a

@@ -22,9 +22,9 @@ Things to try
     kubectl delete secret acme-db -n {{.Namespace}}
     {{.Curl}} http://acme.tasklane.example/whoami
 
-  A migration is wrong. Every tenant stays at the version before and is served; then take it back:
+  A migration is wrong. The dry run finds it, every tenant stays at the version before and is served; then take it back:
     kubectl patch configmap tasklane-migrations -n {{.Namespace}} --type merge -p '{"data":{"0019_oops.sql":"ALTER TABLE projcts ADD owner text;"}}'
-    kubectl get tenants -n {{.Namespace}} -o wide
+    kubectl get migrationsets,tenants -n {{.Namespace}} -o wide
     kubectl patch configmap tasklane-migrations -n {{.Namespace}} --type merge -p '{"data":{"0019_oops.sql":null}}'
 
   A migration is right. Every tenant gets it, without a restart:

@@ -51,6 +51,8 @@ type runner struct {
 	dirty bool
 	// exists says that the ledger is there.
 	exists bool
+	// replay says that the schema has no ledger and is not empty: no checkpoint fits it.
+	replay bool
 	result Result
 }
 
@@ -96,6 +98,9 @@ func (r *runner) pass(ctx context.Context, target Version) (progress bool, err e
 	if err != nil {
 		return false, err
 	}
+	if !exists && !r.replay {
+		steps = r.set.shorten(steps, r.target.Checkpoints)
+	}
 	for len(steps) > 0 {
 		var n int
 		if together := batch(steps); len(together) > 0 {
@@ -116,7 +121,9 @@ func (r *runner) pass(ctx context.Context, target Version) (progress bool, err e
 func (r *runner) record(done Steps) {
 	for _, step := range done {
 		m := step.Migration
-		r.result.Applied = append(r.result.Applied, m.Version)
+		for _, row := range step.rows() {
+			r.result.Applied = append(r.result.Applied, row.Version)
+		}
 		if !m.Repeatable && m.Version.Compare(r.result.To) > 0 {
 			r.result.To = m.Version
 		}

@@ -58,6 +58,9 @@ func (r *runner) runBatch(ctx context.Context, steps Steps) (int, error) {
 		return r.runBatch(ctx, steps[:f.step])
 	case f.claims && f.server() != nil && f.server().Code == "23505":
 		return committed, errStale
+	case f.guards && f.server() != nil && f.server().Code == "22012":
+		r.replay = true
+		return committed, errStale
 	}
 	return committed, &stepError{step: steps[f.step], failure: f}
 }
@@ -83,13 +86,16 @@ func (r *runner) compose(steps Steps) *script {
 		if i < len(steps)-1 {
 			s.own(i, "SET LOCAL synchronous_commit = off")
 		}
+		if step.Action == Start {
+			s.guard(i, r.target.empty())
+		}
 		if i == 0 && !r.exists {
 			s.own(i, r.target.createLedger()...)
 		}
-		if step.Action != Run {
+		if step.Action == Rerun {
 			s.own(i, r.target.deleteRow(step.Before))
 		}
-		s.claim(i, r.target.insertRow(m.row(Done)))
+		s.claim(i, r.target.insertRows(step.rows()...))
 		for j := range m.Statements {
 			s.body(i, &m.Statements[j])
 		}

@@ -62,7 +62,7 @@ func (o *outside) claim(ctx context.Context) error {
 	if o.step.Action == Rerun {
 		s.own(0, o.target.deleteRow(o.step.Before))
 	}
-	s.claim(0, o.target.insertRow(row))
+	s.claim(0, o.target.insertRows(row))
 	s.commit(0)
 	_, err := s.run(ctx, o.conn)
 	if f, ok := errors.AsType[*failure](err); ok && f.claims && f.server() != nil && f.server().Code == "23505" {

@@ -3,7 +3,6 @@ package migrations
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tenantry/tenantry/internal/fault"
@@ -35,22 +34,26 @@ type PartialError struct {
 }
 
 func (e *PartialError) Error() string {
-	var text strings.Builder
-	text.WriteString(e.File)
-	if e.Line > 0 {
-		fmt.Fprintf(&text, " line %d", e.Line)
-	}
-	text.WriteString(": " + e.Message)
-	if e.SQLState != "" {
-		fmt.Fprintf(&text, " (%s)", e.SQLState)
-	}
+	text := e.Brief()
 	if e.Finished > 0 {
-		fmt.Fprintf(&text, "; the file's first %d statements took effect", e.Finished)
+		text += fmt.Sprintf("; the file's first %d statements took effect", e.Finished)
 	}
 	if e.Current == "" {
-		return text.String() + "; no migration is applied"
+		return text + "; no migration is applied"
 	}
-	return text.String() + "; the schema stays at version " + string(e.Current)
+	return text + "; the schema stays at version " + string(e.Current)
+}
+
+// Brief is the text without what became of the schema.
+func (e *PartialError) Brief() string {
+	text := e.File
+	if e.Line > 0 {
+		text += fmt.Sprintf(" line %d", e.Line)
+	}
+	if text += ": " + e.Message; e.SQLState != "" {
+		text += " (" + e.SQLState + ")"
+	}
+	return text
 }
 
 // Unwrap returns the fault that says what the error means, and the cause.

@@ -51,7 +51,12 @@ func (s *Set) Upto(v Version) *Set {
 			upto.Migrations = append(upto.Migrations, *m)
 		}
 	}
-	upto.Digest = digest(upto)
+	for i := range s.Checkpoints {
+		if s.Checkpoints[i].Version.Compare(v) <= 0 {
+			upto.Checkpoints = append(upto.Checkpoints, s.Checkpoints[i])
+		}
+	}
+	upto.Digest = digest(upto.Migrations)
 	return upto
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -48,12 +49,15 @@ func (t Target) createLedger() []string {
 	return statements
 }
 
-// insertRow is the first statement of a migration's transaction. Its primary key lets one of two
+// insertRows is the first statement of a migration's transaction. Its primary key lets one of two
 // runners through; the other waits for the first one's end.
-func (t Target) insertRow(row Applied) string {
-	return fmt.Sprintf("INSERT INTO %s (version, file, checksum, state, finished, in_doubt, prefix, runner) VALUES (%s, %s, %s, %s, %d, %t, %s, %s)",
-		t.ledger(), literal(string(row.Version)), literal(row.File), literal(row.Checksum), literal(string(row.State)),
-		row.Finished, row.InDoubt, literal(row.Prefix), literal(row.Runner))
+func (t Target) insertRows(rows ...Applied) string {
+	values := make([]string, len(rows))
+	for i, row := range rows {
+		values[i] = fmt.Sprintf("(%s, %s, %s, %s, %d, %t, %s, %s)", literal(string(row.Version)), literal(row.File),
+			literal(row.Checksum), literal(string(row.State)), row.Finished, row.InDoubt, literal(row.Prefix), literal(row.Runner))
+	}
+	return "INSERT INTO " + t.ledger() + " (version, file, checksum, state, finished, in_doubt, prefix, runner) VALUES " + strings.Join(values, ", ")
 }
 
 // deleteRow takes out the row that another one replaces, if it is still as it was read.

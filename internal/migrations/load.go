@@ -18,8 +18,11 @@ func Load(files []File, f Format) (*Set, error) {
 	if err := checkSizes(files); err != nil {
 		return nil, err
 	}
+	checkpoints, files, err := takeCheckpoints(files)
+	if err != nil {
+		return nil, err
+	}
 	if f == Auto {
-		var err error
 		if f, err = detect(files); err != nil {
 			return nil, err
 		}
@@ -43,8 +46,8 @@ func Load(files []File, f Format) (*Set, error) {
 	if len(set.Migrations) == 0 {
 		return nil, fault.NewInvalid(ReasonInvalidMigration, "there are no migration files; add 0001_name.sql")
 	}
-	set.Digest = digest(set)
-	return set, nil
+	set.Digest = digest(set.Migrations)
+	return set, set.loadCheckpoints(checkpoints)
 }
 
 func checkSizes(files []File) error {
@@ -158,10 +161,10 @@ func (m *Migration) prefix(n int) string {
 	return checksum(text.String())
 }
 
-func digest(s *Set) string {
+func digest(all []Migration) string {
 	var text strings.Builder
-	for i := range s.Migrations {
-		m := &s.Migrations[i]
+	for i := range all {
+		m := &all[i]
 		how := "outside"
 		if m.Transactional {
 			how = "transaction"

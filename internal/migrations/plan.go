@@ -39,6 +39,8 @@ const (
 	Repair
 	// Rerun applies a repeatable migration again because its text changed.
 	Rerun
+	// Start applies a checkpoint to an empty schema, in the place of the migrations it stands for.
+	Start
 )
 
 // Step is one migration that is to run.
@@ -47,6 +49,21 @@ type Step struct {
 	Migration *Migration
 	// Before is the ledger row that the step replaces or continues; its zero value means no row.
 	Before Applied
+
+	// covers are the migrations in whose place a checkpoint runs.
+	covers []Migration
+}
+
+// rows are what the step, done as a whole, writes into the ledger.
+func (s Step) rows() []Applied {
+	if s.Action != Start {
+		return []Applied{s.Migration.row(Done)}
+	}
+	rows := make([]Applied, len(s.covers))
+	for i := range s.covers {
+		rows[i] = s.covers[i].row(Done)
+	}
+	return rows
 }
 
 // Steps are run in their order.

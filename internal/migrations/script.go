@@ -28,6 +28,8 @@ type segment struct {
 	body *Statement
 	// claims marks the statement that writes the ledger's row, commits the end of a transaction.
 	claims, commits bool
+	// guards marks the statement that finds a schema not empty.
+	guards bool
 }
 
 func (s *script) add(seg segment, sql string) {
@@ -46,6 +48,7 @@ func (s *script) own(step int, sql ...string) {
 }
 
 func (s *script) claim(step int, sql string) { s.add(segment{step: step, claims: true}, sql) }
+func (s *script) guard(step int, sql string) { s.add(segment{step: step, guards: true}, sql) }
 func (s *script) commit(step int)            { s.add(segment{step: step, commits: true}, "COMMIT") }
 func (s *script) body(step int, st *Statement) {
 	s.add(segment{step: step, body: st}, st.SQL)

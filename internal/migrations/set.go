@@ -84,8 +84,11 @@ type unit struct {
 type Set struct {
 	Format     Format
 	Migrations []Migration
-	// Digest is a SHA-256 in hex over versions and checksums: equal digests mean equal sets.
+	// Digest is a SHA-256 in hex over versions and checksums: equal digests mean equal migrations.
+	// Checkpoints do not count, since they change no schema that is there.
 	Digest string
+	// Checkpoints are the newest first.
+	Checkpoints []Checkpoint
 
 	// index finds a version's place in Migrations.
 	index map[Version]int

@@ -19,6 +19,9 @@ type Target struct {
 	// LockTimeout is how long a statement waits for a lock before the migration is rolled back and
 	// tried again; 0 means DefaultLockTimeout.
 	LockTimeout time.Duration
+	// Checkpoints are the checksums of those that were verified: a schema without anything in it may
+	// start from one.
+	Checkpoints []string
 	// StatementTimeout bounds each statement but those that run CONCURRENTLY; 0 means no bound.
 	StatementTimeout time.Duration
 }

@@ -18,6 +18,9 @@ const ReasonIdentityMismatch = "IdentityMismatch"
 //go:embed registry.sql
 var registrySQL string
 
+//go:embed registry_scratch.sql
+var scratchSQL string
+
 //go:embed base.sql
 var baseSQL string
 
@@ -39,6 +42,7 @@ var additions = []struct{ table, sql string }{
 		schema_name text COLLATE "C" PRIMARY KEY REFERENCES tenantry.tenant ON DELETE CASCADE,
 		tables      text[]      NOT NULL,
 		since       timestamptz NOT NULL DEFAULT now())`},
+	{"scratch", scratchSQL},
 }
 
 // base is what Bootstrap compares and makes.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -46,9 +47,12 @@ func TestNewVersionReachesTenantsAtWork(t *testing.T) {
 	awaitVersion("4")
 	s.noWarnings(t)
 
-	operator.Update(t, s.Servers, s.Files, func(files *corev1.ConfigMap) {
-		files.Data["0005_bad.sql"] = "ALTER TABLE note ADD COLUMN c5 integer;\nALTER TABLE nowhere ADD COLUMN c5 integer;\n"
-	})
+	files := map[string]string{"0005_bad.sql": "ALTER TABLE note ADD COLUMN c5 integer;\nALTER TABLE nowhere ADD COLUMN c5 integer;\n"}
+	operator.Update(t, s.Servers, s.Files, func(cm *corev1.ConfigMap) { maps.Copy(cm.Data, files) })
+	// The dry run stops it before any tenant; without one the tenants themselves stop at it.
+	s.AwaitWant(t, operator.Eventually, s.Set, operator.Stalled(v1alpha1.ConditionReady, v1alpha1.ReasonDryRunFailed, "0005_bad.sql line 2"))
+	awaitVersion("4")
+	operator.Update(t, s.Servers, s.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.DryRun = v1alpha1.DryRunDisabled })
 	for _, tenant := range tenants {
 		s.AwaitWant(t, operator.Eventually, tenant,
 			operator.Want{Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonMigrationFailed, Message: []string{"0005_bad.sql", "line 2", "version 4"}})

@@ -158,6 +158,7 @@ func badSecrets(t *testing.T, w *operator.World) {
 func badSQL(t *testing.T, w *operator.World, tenant *v1alpha1.Tenant) {
 	t.Helper()
 	text := strings.ReplaceAll(bait, "'", "''")
+	operator.Update(t, w.Servers, w.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.DryRun = v1alpha1.DryRunDisabled })
 	operator.Update(t, w.Servers, w.Files, func(f *corev1.ConfigMap) {
 		f.Data["0004_bad.sql"] = "DO $do$ BEGIN RAISE EXCEPTION USING MESSAGE = '" + text + "'; END $do$;"
 	})

@@ -107,6 +107,7 @@ func TestBadSources(t *testing.T) {
 func TestUnparsedMigration(t *testing.T) {
 	t.Parallel()
 	w := servers.World(t)
+	w.Set.Spec.DryRun = v1alpha1.DryRunDisabled
 	w.Files.Data = with(map[string]string{"0003_c3.sql": "SELECT 1;\n\nCREATE TABEL x ();\n"})
 	tenant := acme(t, w).(*v1alpha1.Tenant)
 	w.AwaitWant(t, operator.Eventually, w.Set, operator.Want{
@@ -117,11 +118,12 @@ func TestUnparsedMigration(t *testing.T) {
 	w.AwaitWant(t, operator.Soon, tenant, operator.Ready())
 }
 
-// A migration that the server refuses: the Tenant stays at the version before it, says which file
+// A migration that the server refuses, where no dry run catches it: the Tenant stays at the version before it, says which file
 // and line, and why, and goes on when the file is mended.
 func TestBadMigration(t *testing.T) {
 	t.Parallel()
 	w := servers.World(t)
+	w.Set.Spec.DryRun = v1alpha1.DryRunDisabled
 	w.Files.Data = operator.Migrations(12)
 	w.Files.Data["0007_c7.sql"] = "ALTER TABLE note ADD COLUMN c7 integer;\n\nINSERT INTO nowhere (id)\nVALUES (1);\n"
 	tenant := acme(t, w).(*v1alpha1.Tenant)
@@ -150,6 +152,7 @@ func TestBadMigration(t *testing.T) {
 func TestFailedUpgrade(t *testing.T) {
 	t.Parallel()
 	w := servers.World(t)
+	w.Set.Spec.DryRun = v1alpha1.DryRunDisabled
 	tenant := acme(t, w).(*v1alpha1.Tenant)
 	w.AwaitReady(t, tenant)
 	write(t, w, map[string]string{"0004_bad.sql": "ALTER TABLE note\n  ADD COLUMN c3 integer;\n"})

@@ -32,6 +32,7 @@ func events(t *testing.T, w *operator.World, obj client.Object) map[string]int {
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	w := servers.World(t)
+	w.Set.Spec.DryRun = v1alpha1.DryRunDisabled
 	tenant := acme(t, w).(*v1alpha1.Tenant)
 	w.AwaitReady(t, tenant)
 	want := map[string]int{"Normal Ready Ready": 1}
