@@ -5,6 +5,9 @@ SHELL := /usr/bin/env bash -o pipefail
 .DEFAULT_GOAL := help
 
 export GOWORK := off
+# Nothing here needs a C compiler. Without cgo, what servers, operator and tests are made from is
+# compiled once, and Go's own linker does without another one.
+export CGO_ENABLED := 0
 # Go and the cache of tools live below HOME; a service may have started us without one.
 ifeq ($(HOME),)
 export HOME := $(shell cd ~ && pwd)
@@ -23,15 +26,14 @@ TEST_PACKAGES = $$(go list ./... | grep -v -e /test/e2e -e /test/probes)
 
 ##@ Try it
 
-# Without cgo, as the servers are built: what both are made from is compiled once. GOGC is for the
-# compiler, as in test/platform/gocommand.go.
+# GOGC is for the compiler, as in test/platform/gocommand.go.
 .PHONY: demo
 demo: ## Start a control plane, PostgreSQL, a data plane and the operator here, with sample tenants.
-	CGO_ENABLED=0 GOGC=$${GOGC:-400} go run ./hack/demo
+	GOGC=$${GOGC:-400} go run ./hack/demo
 
 .PHONY: demo-down
 demo-down: ## Stop what `make demo` started and leave nothing behind.
-	CGO_ENABLED=0 go run ./hack/demo down
+	go run ./hack/demo down
 
 ##@ Development
 
@@ -95,11 +97,11 @@ verify: ## Check what is generated, format, lint, manifests and sizes; fails on 
 
 .PHONY: build
 build: ## Build the operator into bin/manager.
-	CGO_ENABLED=0 go build -trimpath -o bin/manager ./cmd/manager
+	go build -trimpath -o bin/manager ./cmd/manager
 
 .PHONY: kubectl-tenant
 kubectl-tenant: ## Build the plugin `kubectl tenant` into bin/kubectl-tenant; put it into your PATH.
-	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/kubectl-tenant ./cmd/kubectl-tenant
+	go build -trimpath -ldflags="-s -w" -o bin/kubectl-tenant ./cmd/kubectl-tenant
 
 .PHONY: run
 run: ## Run the operator against the cluster of the current kubeconfig.
