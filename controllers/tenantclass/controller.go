@@ -100,7 +100,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		if verdict, err = r.check(ctx, class); err != nil {
 			return ctrl.Result{}, err
 		}
-		shared, again := r.bringLogins(ctx, class)
+		again, shared := r.bringLogins(ctx, class)
 		if verdict == nil {
 			verdict = shared
 		}

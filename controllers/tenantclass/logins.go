@@ -31,9 +31,9 @@ const loginPoll = 15 * time.Second
 
 // bringLogins looks after the shared logins of a class on all databases and says so in its status. The
 // verdict is the first thing that is wrong with one.
-func (r *Reconciler) bringLogins(ctx context.Context, class *v1alpha1.TenantClass) (verdict error, next time.Duration) {
+func (r *Reconciler) bringLogins(ctx context.Context, class *v1alpha1.TenantClass) (next time.Duration, verdict error) {
 	if mode(class) == v1alpha1.LoginDedicated && len(class.Status.Logins) == 0 {
-		return nil, 0
+		return 0, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, loginsLimit)
 	defer cancel()
@@ -55,7 +55,7 @@ func (r *Reconciler) bringLogins(ctx context.Context, class *v1alpha1.TenantClas
 		}
 	}
 	class.Status.Logins = all
-	return verdict, next
+	return next, verdict
 }
 
 // onDatabase says where something is wrong.
