@@ -45,6 +45,7 @@ generate: ## Generate the DeepCopy methods of the API types.
 manifests: ## Generate the CRDs from the API types and the manager's role from the controllers' markers.
 	$$($(TOOL) controller-gen) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$$($(TOOL) controller-gen) rbac:roleName=manager-role paths=./controllers/... output:rbac:artifacts:config=config/rbac
+	go run ./hack/roles
 
 .PHONY: docs
 docs: ## Generate docs/reference/api.md from the API types.

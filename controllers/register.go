@@ -28,6 +28,7 @@ import (
 	"github.com/tenantry/tenantry/internal/dryrun"
 	"github.com/tenantry/tenantry/internal/listeners"
 	"github.com/tenantry/tenantry/internal/logins"
+	"github.com/tenantry/tenantry/internal/namespaces"
 	"github.com/tenantry/tenantry/internal/policies"
 	"github.com/tenantry/tenantry/internal/postgres"
 	"github.com/tenantry/tenantry/internal/probing"
@@ -44,6 +45,8 @@ type Options struct {
 	// DatabaseConnections is how many connections each login of the operator opens to one database
 	// at most. Default 8.
 	DatabaseConnections int
+	// Namespaces are those into which the operator looks. Default: all.
+	Namespaces namespaces.Set
 	// DNSServers, host:port each, say whether tenants control their domains. Default: the system's.
 	DNSServers []string
 	// OCIRegistries are patterns of the registries (host, or host:port) from which MigrationSets may be
@@ -112,14 +115,14 @@ func Register(mgr ctrl.Manager, o Options) error {
 	if o.TenantWorkers <= 0 {
 		o.TenantWorkers = 8
 	}
-	live := mgr.GetAPIReader()
+	c, live := o.Namespaces.Client(mgr.GetClient()), o.Namespaces.Reader(mgr.GetAPIReader(), mgr.GetClient())
 	pools := databases.New(live, postgres.PoolOptions{MaxConns: int32(min(max(o.DatabaseConnections, 0), maxConnections))})
 	resolver, err := dns.New(o.DNSServers...)
 	if err != nil {
 		return err
 	}
-	r := New(mgr.GetClient(), live, mgr.GetEventRecorder("tenantry"), pools)
-	r.DomainClaim.DNS = resolver
+	r := New(c, live, mgr.GetEventRecorder("tenantry"), pools)
+	r.DomainClaim.DNS, r.DomainClaim.Namespaces = resolver, o.Namespaces
 	r.MigrationSet.Sources.Registries = o.OCIRegistries // the loader that all share
 	for _, err := range []error{
 		r.Tenant.Register(mgr, o.TenantWorkers), r.TenantClass.Register(mgr), r.TenantDatabase.Register(mgr),

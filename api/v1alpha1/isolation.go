@@ -15,3 +15,7 @@ const (
 	// ReasonSharedLogin : by the class, tenants share a login, which reaches all of them.
 	ReasonSharedLogin = "SharedLogin"
 )
+
+// ReasonNamespaceNotWatched : something that is referred to is in a namespace into which the operator
+// was not told to look.
+const ReasonNamespaceNotWatched = "NamespaceNotWatched"

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/tenantry/tenantry/controllers"
 	"github.com/tenantry/tenantry/internal/metrics"
+	"github.com/tenantry/tenantry/internal/namespaces"
 )
 
 // version is set by the linker in released builds.
@@ -31,6 +33,7 @@ type options struct {
 	maxConns                     int
 	dnsServers                   string
 	ociRegistries                string
+	namespaces                   string
 }
 
 func main() {
@@ -44,6 +47,7 @@ func main() {
 	flag.IntVar(&o.maxConns, "database-connections", 8, "how many connections the operator opens to one database at most")
 	flag.StringVar(&o.dnsServers, "dns-servers", "", "name servers that say whether tenants control their domains, host:port with commas between; those of /etc/resolv.conf if empty")
 	flag.StringVar(&o.ociRegistries, "oci-registries", "", "registries from which MigrationSets may be read, host or host:port with * as a wildcard and commas between; any if empty")
+	flag.StringVar(&o.namespaces, "namespaces", "", "namespaces into which the operator looks, with commas between; all if empty")
 	zapOptions := zap.Options{}
 	zapOptions.BindFlags(flag.CommandLine)
 	flag.Parse()
@@ -61,10 +65,12 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
+	watched := namespaces.Parse(o.namespaces)
 	config.QPS, config.Burst = -1, -1 // The API server's own priority and fairness bounds us.
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        controllers.Scheme(),
 		Metrics:                       metricsOptions(o),
+		Cache:                         cache.Options{DefaultNamespaces: watched.Cache()},
 		HealthProbeBindAddress:        o.probeAddress,
 		LeaderElection:                o.leaderElect,
 		LeaderElectionID:              "tenantry.dev",
@@ -76,7 +82,7 @@ func run(o options) error {
 		return err
 	}
 	if err := controllers.Register(mgr, controllers.Options{
-		TenantWorkers: o.tenantWorkers, DatabaseConnections: o.maxConns, DNSServers: split(o.dnsServers), OCIRegistries: split(o.ociRegistries),
+		TenantWorkers: o.tenantWorkers, DatabaseConnections: o.maxConns, DNSServers: split(o.dnsServers), OCIRegistries: split(o.ociRegistries), Namespaces: watched,
 	}); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/tenantry/tenantry/internal/claims"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/namespaces"
 	"github.com/tenantry/tenantry/internal/policies"
 )
 
@@ -49,6 +50,9 @@ type Reconciler struct {
 	Claims   *claims.Keeper
 	Policies policies.Judge
 	DNS      Resolver
+	// Namespaces are those whose Tenants are the operator's business. A claim of another one is left as
+	// it is: nothing is known of its holder.
+	Namespaces namespaces.Set
 	// Clock tells the time; nil stands for the system's.
 	Clock func() time.Time
 
@@ -68,7 +72,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.known.Delete(req.Name)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if !claim.DeletionTimestamp.IsZero() {
+	if !claim.DeletionTimestamp.IsZero() || claim.Spec.Role == v1alpha1.HostTenant && !r.Namespaces.Has(claim.Spec.Holder.Namespace) {
 		return ctrl.Result{}, nil
 	}
 	holder, alive, err := r.holder(ctx, claim)

@@ -212,6 +212,9 @@ func (r *Reconciler) home(ctx context.Context, s *scope) (*v1alpha1.TenantDataba
 	}
 	for _, ref := range refs {
 		tdb, err := r.database(ctx, ref)
+		if fault.ReasonOf(err) == v1alpha1.ReasonNamespaceNotWatched && !livesOn(s.tenant, ref) {
+			continue // This operator cannot have placed anybody there.
+		}
 		if err != nil {
 			return nil, "", err
 		}
@@ -227,6 +230,11 @@ func (r *Reconciler) home(ctx context.Context, s *scope) (*v1alpha1.TenantDataba
 		}
 	}
 	return nil, "", r.warnOfLoss(ctx, s)
+}
+
+// livesOn says whether the status names a database. It is asked only where nothing else can be.
+func livesOn(t *v1alpha1.Tenant, ref v1alpha1.NamespacedReference) bool {
+	return t.Status.Database != nil && *t.Status.Database == ref
 }
 
 // mayLiveOn lists the database of the status and those of the class.

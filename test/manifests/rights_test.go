@@ -15,13 +15,23 @@ import (
 
 var updateRights = flag.Bool("update-rights", false, "write testdata/rights.txt anew")
 
-// rightsFile lists every right that the installation gives, one for each line: whoever widens a role
+// rightsFiles list every right that an installation gives, one for each line: whoever widens a role
 // sees it in the change.
-const rightsFile = "testdata/rights.txt"
+var rightsFiles = map[string]string{
+	"config/default":    "testdata/rights.txt",
+	"config/namespaced": "testdata/rights_namespaced.txt",
+}
 
 // Every right of the shipped roles is written down, and none of them is one by which more can be had.
 func TestShippedRights(t *testing.T) {
-	found, err := render(t.Context(), "config/default")
+	for folder, file := range rightsFiles {
+		t.Run(folder, func(t *testing.T) { holdRights(t, folder, file) })
+	}
+}
+
+func holdRights(t *testing.T, folder, rightsFile string) {
+	t.Helper()
+	found, err := render(t.Context(), folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +45,7 @@ func TestShippedRights(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, rule := range role.Rules {
-			rights = append(rights, rightsOf(object.GetKind()+" "+role.Name, rule)...)
+			rights = append(rights, rightsOf(strings.TrimSpace(object.GetKind()+" "+role.Name+" "+object.GetNamespace()), rule)...)
 		}
 	}
 	slices.Sort(rights)
@@ -58,6 +68,51 @@ func TestShippedRights(t *testing.T) {
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(text, "\n")); diff != "" {
 		t.Errorf("rights (-written down +shipped); go test ./test/manifests -update-rights writes them anew:\n%s", diff)
+	}
+}
+
+// inNamespaces are the kinds of which an operator that was given namespaces has nothing in others.
+var inNamespaces = []string{" secrets", " configmaps", " services", " ingresses", " httproutes", " gateways", " certificates", " tenants", " tenantdatabases", " migrationsets", " jobs"}
+
+// The namespaced installation has the same rights as the other one, parted by whether the API server has
+// a resource in namespaces: rights on those are in Roles alone.
+func TestNamespacedRights(t *testing.T) {
+	read := func(file string) (lines []string) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Split(strings.TrimSpace(string(text)), "\n")
+	}
+	whole, parted := map[string]bool{}, map[string]bool{}
+	for _, line := range read(rightsFiles["config/default"]) {
+		if right, found := strings.CutPrefix(line, "ClusterRole tenantry-manager-role: "); found {
+			whole[right] = true
+		}
+	}
+	for _, line := range read(rightsFiles["config/namespaced"]) {
+		role, right, _ := strings.Cut(line, ": ")
+		switch role {
+		case "ClusterRole tenantry-manager-role":
+			parted[right] = true
+			if slices.ContainsFunc(inNamespaces, func(kind string) bool {
+				return strings.Contains(right+" ", kind+" ") || strings.Contains(right, kind+"/")
+			}) {
+				t.Errorf("in the whole cluster: %s", right)
+			}
+		case "Role tenantry-manager-role tasklane":
+			parted[right] = true
+		}
+	}
+	if diff := cmp.Diff(whole, parted); diff != "" {
+		t.Errorf("rights (-config/default +config/namespaced):\n%s", diff)
+	}
+	for _, name := range []string{"namespaces", "gatewayclasses", "domainclaims", "tenantclasses"} {
+		for right := range whole {
+			if strings.Contains(right, " "+name+" ") && slices.Contains(read(rightsFiles["config/namespaced"]), "Role tenantry-manager-role tasklane: "+right) {
+				t.Errorf("in a Role, where it means nothing: %s", right)
+			}
+		}
 	}
 }
 

@@ -9,11 +9,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -39,8 +42,13 @@ type Servers struct {
 	// Operator logs in as the operator's service account.
 	Operator *rest.Config
 
-	recorder events.EventRecorder
+	// manifests is the kustomization by which the operator is installed.
+	manifests string
+	recorder  events.EventRecorder
 }
+
+// Default is what most tests install.
+const Default = "config/default"
 
 //go:embed gateway.yaml
 var gatewayManifest []byte
@@ -50,7 +58,13 @@ var gatewayManifest []byte
 // every log-in and every statement that writes. Its settings suit tests: autovacuum is off, so that
 // whoever counts writes counts the operator's. More settings can be given.
 func Start(ctx context.Context, settings ...platform.PostgresOption) (*Servers, error) {
-	s := &Servers{}
+	return StartWith(ctx, Default, settings...)
+}
+
+// StartWith is Start with an operator that is installed by another kustomization, named from the
+// repository's root.
+func StartWith(ctx context.Context, manifests string, settings ...platform.PostgresOption) (*Servers, error) {
+	s := &Servers{manifests: manifests}
 	if err := s.start(ctx, settings); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -74,7 +88,7 @@ func (s *Servers) start(ctx context.Context, settings []platform.PostgresOption)
 }
 
 func (s *Servers) startPlane(ctx context.Context) (err error) {
-	if s.Plane, err = platform.StartControlPlane(ctx, platform.WithControllerManager(), platform.WithAuditLog()); err != nil {
+	if s.Plane, err = platform.StartControlPlane(ctx, platform.WithControllerManager(), platform.WithAuditLog(OperatorUser)); err != nil {
 		return err
 	}
 	s.Admin, err = client.NewWithWatch(s.Plane.Config, client.Options{Scheme: controllers.Scheme()})
@@ -85,7 +99,7 @@ func (s *Servers) startPlane(ctx context.Context) (err error) {
 // with the test.
 func (s *Servers) WithoutGatewayAPI(t testing.TB) *Servers {
 	t.Helper()
-	bare := &Servers{Postgres: s.Postgres}
+	bare := &Servers{Postgres: s.Postgres, manifests: Default}
 	t.Cleanup(func() {
 		if bare.Plane == nil {
 			return
@@ -131,12 +145,12 @@ func (s *Servers) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, folder := range []string{"config/default", "config/policy"} {
+	for _, folder := range []string{s.manifests, "config/policy"} {
 		text, err := s.Plane.Kubectl(ctx, "kustomize", filepath.Join(root, folder))
 		if err != nil {
 			return err
 		}
-		if err := s.Plane.ApplyYAML(ctx, []byte(text)); err != nil {
+		if err := errors.Join(s.makeNamespaces(ctx, text), s.Plane.ApplyYAML(ctx, []byte(text))); err != nil {
 			return err
 		}
 	}
@@ -152,6 +166,17 @@ func (s *Servers) install(ctx context.Context) error {
 	}
 	s.recorder, err = newRecorder(s.Operator)
 	return err
+}
+
+// makeNamespaces makes those in which manifests have roles, as whoever installs them has to.
+func (s *Servers) makeNamespaces(ctx context.Context, manifests string) error {
+	for _, m := range regexp.MustCompile(`(?m)^  namespace: ([a-z0-9-]+)$`).FindAllStringSubmatch(manifests, -1) {
+		err := s.Admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: m[1]}})
+		if client.IgnoreAlreadyExists(err) != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // The operator's service account, as config/default names it.
@@ -173,13 +198,29 @@ const logTo = "TENANTRY_TEST_LOG"
 // Main is the body of a TestMain: it starts the servers into *s, calls before, runs the tests and
 // stops the servers.
 func Main(m *testing.M, s **Servers, before ...func() error) int {
+	return mainOf(m, s, Default, nil, before)
+}
+
+// MainOf is Main with an operator that is installed by another kustomization. The namespaces in which
+// that gives rights are made before.
+func MainOf(m *testing.M, s **Servers, manifests string, before ...func() error) int {
+	return mainOf(m, s, manifests, nil, before)
+}
+
+// MainThen is Main, with a last look at the servers when all tests of the package were run and passed.
+// Its error fails the package.
+func MainThen(m *testing.M, s **Servers, then func() error, before ...func() error) int {
+	return mainOf(m, s, Default, then, before)
+}
+
+func mainOf(m *testing.M, s **Servers, manifests string, then func() error, before []func() error) int {
 	if err := setLogger(); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "log:", err)
 		return 1
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
-	servers, err := Start(ctx)
+	servers, err := StartWith(ctx, manifests)
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "start:", err)
 		return 1
@@ -200,7 +241,15 @@ func Main(m *testing.M, s **Servers, before ...func() error) int {
 			return 1
 		}
 	}
-	return m.Run()
+	code := m.Run()
+	if code != 0 || then == nil || flag.Lookup("test.run").Value.String() != "" || flag.Lookup("test.skip").Value.String() != "" || flag.Lookup("test.list").Value.String() != "" {
+		return code
+	}
+	if err := then(); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 func setLogger() error {

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/test/platform"
@@ -43,12 +44,25 @@ func (s *Servers) World(t testing.TB) *World {
 // WorldOn makes a world whose database is on another server.
 func (s *Servers) WorldOn(t testing.TB, server *platform.Postgres) *World {
 	t.Helper()
-	n := worlds.Add(1)
-	w := &World{Servers: s, Server: server, Namespace: fmt.Sprintf("world-%d", n)}
-	w.Name, w.DSN, w.AdminDSN = w.NewDatabase(t, fmt.Sprintf("world%d", n))
-	s.Create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+	return s.worldIn(t, server, fmt.Sprintf("world-%d", worlds.Add(1)))
+}
+
+// WorldIn makes a world in a namespace of that name.
+func (s *Servers) WorldIn(t testing.TB, namespace string) *World {
+	t.Helper()
+	return s.worldIn(t, s.Postgres, namespace)
+}
+
+func (s *Servers) worldIn(t testing.TB, server *platform.Postgres, namespace string) *World {
+	t.Helper()
+	w := &World{Servers: s, Server: server, Namespace: namespace}
+	w.Name, w.DSN, w.AdminDSN = w.NewDatabase(t, strings.NewReplacer("-", "").Replace(namespace))
+	err := s.Admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: w.Namespace, Annotations: map[string]string{"test": t.Name()},
 	}})
+	if client.IgnoreAlreadyExists(err) != nil { // The installation may have brought it.
+		t.Fatal(err)
+	}
 	w.plan()
 	return w
 }

@@ -48,7 +48,7 @@ func (w *Writes) API(t testing.TB) []string {
 	}
 	var writes []string
 	for _, e := range events {
-		if e.User == OperatorUser {
+		if e.User == OperatorUser && e.Writes() {
 			writes = append(writes, describe(e))
 		}
 	}

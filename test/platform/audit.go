@@ -9,10 +9,12 @@ import (
 	"os"
 )
 
-// AuditEvent is one write request that the API server answered.
+// AuditEvent is one request that the API server answered.
 type AuditEvent struct {
 	User, UserAgent string
-	// Verb is create, update, patch, delete or deletecollection.
+	Groups          []string
+	// Verb is create, update, patch, delete or deletecollection; get, list or watch as well, of those
+	// users whose reads are logged.
 	Verb                         string
 	Group, Resource, Subresource string
 	Namespace, Name              string
@@ -35,7 +37,10 @@ func (c *ControlPlane) AuditMark() (int64, error) {
 	return info.Size(), nil
 }
 
-// AuditEvents returns the write requests, answered ones, since a mark (0: since the start). The
+// Writes says whether the request was to change something.
+func (e AuditEvent) Writes() bool { return e.Verb != "get" && e.Verb != "list" && e.Verb != "watch" }
+
+// AuditEvents returns the requests that are logged, answered ones, since a mark (0: since the start). The
 // log is written before the answer is sent, so a request that has returned is in it.
 func (c *ControlPlane) AuditEvents(mark int64) (events []AuditEvent, err error) {
 	if c.AuditLog == "" {
@@ -58,15 +63,18 @@ func (c *ControlPlane) AuditEvents(mark int64) (events []AuditEvent, err error) 
 	for line := range bytes.Lines(data) {
 		var raw struct {
 			Verb, UserAgent string
-			User            struct{ Username string }
-			ObjectRef       struct{ APIGroup, Resource, Subresource, Namespace, Name string }
-			ResponseStatus  struct{ Code int }
+			User            struct {
+				Username string
+				Groups   []string
+			}
+			ObjectRef      struct{ APIGroup, Resource, Subresource, Namespace, Name string }
+			ResponseStatus struct{ Code int }
 		}
 		if err := json.Unmarshal(line, &raw); err != nil {
 			return nil, fmt.Errorf("audit log: %w", err)
 		}
 		events = append(events, AuditEvent{
-			User: raw.User.Username, UserAgent: raw.UserAgent, Verb: raw.Verb,
+			User: raw.User.Username, Groups: raw.User.Groups, UserAgent: raw.UserAgent, Verb: raw.Verb,
 			Group: raw.ObjectRef.APIGroup, Resource: raw.ObjectRef.Resource, Subresource: raw.ObjectRef.Subresource,
 			Namespace: raw.ObjectRef.Namespace, Name: raw.ObjectRef.Name, Code: raw.ResponseStatus.Code,
 		})

@@ -56,6 +56,7 @@ type controlPlaneConfig struct {
 	detached   string
 	controller bool
 	audit      bool
+	auditUsers []string
 }
 
 // WithControllerManager adds kube-controller-manager: garbage collection, namespace deletion, jobs,
@@ -64,9 +65,10 @@ func WithControllerManager() ControlPlaneOption {
 	return func(c *controlPlaneConfig) { c.controller = true }
 }
 
-// WithAuditLog logs each write request, so that tests can count them by AuditEvents.
-func WithAuditLog() ControlPlaneOption {
-	return func(c *controlPlaneConfig) { c.audit = true }
+// WithAuditLog logs each write request, so that tests can count them by AuditEvents, and each request of
+// any kind of the given users.
+func WithAuditLog(users ...string) ControlPlaneOption {
+	return func(c *controlPlaneConfig) { c.audit, c.auditUsers = true, users }
 }
 
 // ControlPlaneDetached lets the servers outlive this process and keeps their record in dir. If one

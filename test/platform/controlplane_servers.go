@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"sigs.k8s.io/yaml"
 )
 
 // serviceRange gives Services addresses that are loopback addresses; firstService is the one of
@@ -23,15 +25,17 @@ const (
 	firstService = "127.96.0.1"
 )
 
-// auditPolicy logs who wrote what, once per request, when it was answered.
-const auditPolicy = `apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-- level: None
-  verbs: [get, list, watch]
-- level: Metadata
-`
+// auditPolicy logs who wrote what, once per request, when it was answered, and all that the given users
+// ask for, a watch when it begins and when it ends.
+func auditPolicy(users []string) ([]byte, error) {
+	rules := []map[string]any{{"level": "None", "verbs": []string{"get", "list", "watch"}}, {"level": "Metadata"}}
+	if len(users) > 0 {
+		rules = append([]map[string]any{{"level": "Metadata", "users": users}}, rules...)
+	}
+	return yaml.Marshal(map[string]any{
+		"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": []string{"RequestReceived"}, "rules": rules,
+	})
+}
 
 // withoutNodes are the controllers that are left out: those of nodes, volumes, devices and
 // certificate signing, which have nothing to do here and would only use memory.
@@ -117,9 +121,13 @@ func (c *ControlPlane) credentials() (err error) {
 	if err != nil {
 		return err
 	}
+	policy, err := auditPolicy(c.config.auditUsers)
+	if err != nil {
+		return err
+	}
 	return errors.Join(
 		server.write(c.Folder, "server"),
-		os.WriteFile(c.file("audit-policy.yaml"), []byte(auditPolicy), 0o600),
+		os.WriteFile(c.file("audit-policy.yaml"), policy, 0o600),
 		tokens.write(c.Folder, "tokens"), // last: its presence says that all are there
 	)
 }

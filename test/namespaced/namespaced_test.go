@@ -1,0 +1,137 @@
+// Package namespaced tests the installation whose operator has rights in some namespaces only
+// (config/namespaced), under its own service account.
+package namespaced
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/controllers"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/domains"
+	"github.com/tenantry/tenantry/internal/namespaces"
+	"github.com/tenantry/tenantry/test/operator"
+)
+
+const manifests = "config/namespaced"
+
+// watched are the namespaces of config/namespaced, as its flag names them.
+var watched = namespaces.Set{"tasklane", "tasklane-data", "gateway-system"}
+
+var servers *operator.Servers
+
+func TestMain(m *testing.M) { os.Exit(operator.MainOf(m, &servers, manifests)) }
+
+// A Tenant in a namespace of the operator's becomes Ready with what is in others of them; one elsewhere
+// is left alone; a reference to elsewhere is told; claims of others are nobody's business; and the
+// operator is forbidden nothing that it asks for.
+func TestNamespacedInstallation(t *testing.T) {
+	product, data := servers.WorldIn(t, watched[0]), servers.WorldIn(t, watched[1])
+	outside := servers.WorldIn(t, "elsewhere")
+	foreign := claimOfNobody(t, outside)
+	process, err := servers.Run(controllers.Options{DatabaseConnections: 3, Namespaces: watched})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := process.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	data.Database.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}
+	product.Class.Spec.Databases[0].Namespace = data.Namespace
+	product.Create(t, data.Secret, data.Database, product.Files, product.Set, product.Class)
+	acme := product.Tenant("acme", product.Host("acme"))
+	acme.Spec.DeletionPolicy = v1alpha1.DeletionDelete
+	product.Create(t, acme)
+	product.AwaitReady(t, acme, data.Database, product.Set, product.Class)
+
+	outside.Make(t)
+	stranger := outside.Tenant("stranger", outside.Host("stranger"))
+	stranger.Spec.ClassName = product.Class.Name
+	lost := product.Tenant("lost")
+	lost.Spec.ClassName = outside.Class.Name
+	product.Create(t, stranger, lost)
+	product.AwaitWant(t, operator.Eventually, lost,
+		operator.Stalled(v1alpha1.ConditionReady, v1alpha1.ReasonNamespaceNotWatched, "elsewhere", "tasklane, tasklane-data, gateway-system"))
+
+	product.Delete(t, acme, lost)
+	product.AwaitGone(t, operator.Eventually, acme)
+	product.AwaitGone(t, operator.Eventually, lost)
+	for _, untouched := range []conditions.Object{stranger, outside.Database, outside.Set} {
+		product.Get(t, untouched)
+		if c := *untouched.GetConditions(); len(c)+len(untouched.GetFinalizers()) > 0 {
+			t.Errorf("%T outside was touched: %v %v", untouched, c, untouched.GetFinalizers())
+		}
+	}
+	before := foreign.ResourceVersion
+	product.Get(t, foreign)
+	if foreign.ResourceVersion != before {
+		t.Error("a claim of a Tenant elsewhere was touched")
+	}
+	_, forbidden, err := servers.Used()
+	if err != nil || len(forbidden) > 0 {
+		t.Errorf("the operator was forbidden %q, %v", forbidden, err)
+	}
+}
+
+// claimOfNobody is a claim whose holder is in a namespace elsewhere, and cannot be found there: another
+// operator's, or one that was left when the list of namespaces became shorter.
+func claimOfNobody(t *testing.T, w *operator.World) *v1alpha1.DomainClaim {
+	t.Helper()
+	host := w.Host("held")
+	claim := &v1alpha1.DomainClaim{ObjectMeta: metav1.ObjectMeta{Name: domains.ClaimName(host)}, Spec: v1alpha1.DomainClaimSpec{
+		Host: host, Role: v1alpha1.HostTenant, Holder: v1alpha1.ClaimHolder{Kind: "Tenant", Namespace: w.Namespace, Name: "gone", UID: "gone"},
+	}}
+	if err := w.Unguarded.Create(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+	return claim
+}
+
+// The service account reads Secrets where it was given rights, and nowhere else.
+func TestSecretsElsewhereAreForbidden(t *testing.T) {
+	by, err := client.New(servers.Operator, client.Options{Scheme: controllers.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	granted, err := servers.GrantedInCluster(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for right := range granted {
+		if slices.Contains([]string{"secrets", "configmaps", "services", "ingresses", "httproutes", "gateways"}, right.Resource) {
+			t.Errorf("in the whole cluster: %s", right)
+		}
+	}
+	for _, namespace := range []string{"kube-system", "default", ""} {
+		if err := by.List(t.Context(), &corev1.SecretList{}, client.InNamespace(namespace)); err == nil {
+			t.Errorf("lists Secrets in %q", namespace)
+		}
+	}
+	poll(t, func(ctx context.Context) error {
+		return by.List(ctx, &corev1.SecretList{}, client.InNamespace(watched[0]))
+	})
+}
+
+func poll(t *testing.T, try func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	operator.Poll(t, operator.Soon, func() error {
+		if err := try(ctx); err != nil {
+			return fmt.Errorf("lists no Secrets in %s: %w", watched[0], errors.Unwrap(err))
+		}
+		return nil
+	})
+}
