@@ -17,7 +17,7 @@ import (
 
 var servers *operator.Servers
 
-func TestMain(m *testing.M) { os.Exit(operator.Main(m, &servers)) }
+func TestMain(m *testing.M) { os.Exit(operator.MainThen(m, &servers, rights)) }
 
 // bench is a world and an operator that works only when it is told to.
 type bench struct {

@@ -20,7 +20,7 @@ var servers *operator.Servers
 var process *operator.Process
 
 func TestMain(m *testing.M) {
-	os.Exit(operator.MainThen(m, &servers, rights, answer, restart))
+	os.Exit(operator.Main(m, &servers, answer, restart))
 }
 
 // few connections a database suit the many databases of these tests.

@@ -1,0 +1,27 @@
+package controllers_test
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tenantry/tenantry/test/operator"
+)
+
+// unusable are rights that the operator needs and that nothing here can make it use.
+var unusable = map[operator.Right]string{
+	{Verb: "update", Group: "tenantry.dev", Resource: "tenants/finalizers"}:       ownerReferences,
+	{Verb: "update", Group: "tenantry.dev", Resource: "tenantclasses/finalizers"}: ownerReferences,
+}
+
+// ownerReferences : the plugin asks for it in a review of its own when an object gets an owner whose
+// deletion it blocks; the API server does not switch it on by itself.
+const ownerReferences = "the admission plugin OwnerReferencesPermissionEnforcement alone asks for it"
+
+// rights : behind all passes of this package, and a start of the whole program's manager, the operator has
+// used every right that the installation gives it. One that is not used is one too many, or lacks a test.
+func rights() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	return errors.Join(servers.Exercise(ctx), servers.CheckRights(ctx, unusable))
+}
