@@ -84,6 +84,7 @@ e2e: ## Run the end-to-end tests, data plane included.
 probes: ## Attack tenants, operator and server on real servers; print what came of it.
 	go run ./hack/local tools $(TEST_TOOLS)
 	cd test/probes && TENANTRY_PROBES_IN_FULL=1 go test -timeout 60m -count 1
+	cd test/scenarios && TENANTRY_PROBES_IN_FULL=1 go test -timeout 15m -count 1 -run TestConfusedDeputy
 
 .PHONY: bench
 bench: ## Run the benchmarks on real servers.

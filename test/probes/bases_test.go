@@ -106,6 +106,8 @@ spec:
   format: Plain
   allowedNamespaces: ` + selector + `
   rollout: {rings: [{name: canary, selector: {matchLabels: {ring: canary}, matchExpressions: [{key: tier, operator: In, values: [gold]}]}}]}
+  lint: {policy: RequireApproval, suppressions: Ignore, rules: [{name: drop-table, action: Allow}]}
+  dryRun: Enabled
 `, `
 apiVersion: tenantry.dev/v1alpha1
 kind: MigrationSet

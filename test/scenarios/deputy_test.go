@@ -1,11 +1,18 @@
 package scenarios
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+	"text/tabwriter"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -183,6 +190,35 @@ var attempts = map[string]attempt{
 	"migrations of her own": {refused: apierrors.IsForbidden, write: other(func(s *stage) client.Object {
 		return &v1alpha1.MigrationSet{ObjectMeta: metav1.ObjectMeta{Namespace: s.home, Name: "x"}, Spec: s.Set.Spec}
 	})},
+	"an approval of what waits": {reason: v1alpha1.ReasonReady, write: changed(func(s *stage, tn *v1alpha1.Tenant) {
+		tn.Annotations = map[string]string{v1alpha1.AnnotationApprove: s.Set.Status.Digest, v1alpha1.AnnotationApprovedBy: "system:admin"}
+	})},
+	"a rollout resumed": {reason: v1alpha1.ReasonReady, write: changed(func(s *stage, tn *v1alpha1.Tenant) {
+		tn.Annotations = map[string]string{v1alpha1.AnnotationResume: s.Set.Status.Digest, v1alpha1.AnnotationRetry: "victim"}
+	})},
+	"a forged rotation": {reason: v1alpha1.ReasonReady, write: changed(func(_ *stage, tn *v1alpha1.Tenant) {
+		tn.Annotations = map[string]string{v1alpha1.AnnotationRotated: "victim", v1alpha1.AnnotationLoginSince: "2020-01-01T00:00:00Z"}
+	})},
+	"the identity of the database": {reason: v1alpha1.ReasonReady, write: changed(func(s *stage, tn *v1alpha1.Tenant) {
+		tn.Annotations = map[string]string{v1alpha1.AnnotationAcceptIdentity: s.Name}
+	})},
+	"PostgreSQL's own schema": {refused: apierrors.IsInvalid, write: changed(func(_ *stage, tn *v1alpha1.Tenant) {
+		tn.Spec.SchemaName = "pg_catalog"
+	})},
+	"a class by a path": {refused: apierrors.IsInvalid, write: changed(func(s *stage, tn *v1alpha1.Tenant) {
+		tn.Spec.ClassName = "../tenantclasses/" + s.Class.Name
+	})},
+	"the victim's Secret": {refused: apierrors.IsForbidden, write: func(t *testing.T, s *stage, _ *v1alpha1.Tenant) error {
+		return s.mallory.Get(t.Context(), client.ObjectKey{Namespace: s.Namespace, Name: s.victim.Status.Binding.Name}, &corev1.Secret{})
+	}},
+	"an approval of the victim's migrations": {refused: apierrors.IsForbidden, write: func(t *testing.T, s *stage, _ *v1alpha1.Tenant) error {
+		set := s.Set.DeepCopy()
+		set.Annotations = map[string]string{v1alpha1.AnnotationApprove: set.Status.Digest}
+		return s.mallory.Patch(t.Context(), set, client.MergeFrom(s.Set))
+	}},
+	"a login Secret of her own": {refused: apierrors.IsForbidden, write: other(func(s *stage) client.Object {
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: "mallory-db", Labels: map[string]string{"tenantry.dev/tenant": "victim"}}}
+	})},
 	"a version that is SQL": {refused: apierrors.IsInvalid, write: changed(func(_ *stage, tn *v1alpha1.Tenant) {
 		tn.Spec.Migrations = &v1alpha1.TenantMigrations{TargetVersion: "1'; DROP SCHEMA tenantry CASCADE; --"}
 	})},
@@ -194,7 +230,7 @@ func TestConfusedDeputy(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	precious := s.uri(t, s.victim)
-	n := 0
+	n, held := 0, []string{}
 	for name, tt := range attempts {
 		n++
 		tenant := s.own("mallory-" + strings.Repeat("i", n))
@@ -214,11 +250,35 @@ func TestConfusedDeputy(t *testing.T) {
 			s.untouched(t, precious)
 			s.end(t, tenant)
 			s.untouched(t, precious)
+			held = append(held, name)
 		})
 	}
-	if n < 15 {
-		t.Errorf("%d attempts, want at least 15", n)
+	printDeputy(os.Stdout, held)
+	if n < 25 {
+		t.Errorf("%d attempts, want at least 25", n)
 	}
+}
+
+// printDeputy shows the table of `make probes`, which asks for it. An attempt that came out otherwise has
+// failed the test, and said why.
+func printDeputy(w io.Writer, held []string) {
+	if os.Getenv("TENANTRY_PROBES_IN_FULL") == "" {
+		return
+	}
+	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(tab, "\nConfused deputy\n\n\tTRIED\tGOT")
+	for _, name := range slices.Sorted(maps.Keys(attempts)) {
+		mark, got := "UNEXPECTED", "not what is written down"
+		if slices.Contains(held, name) {
+			mark, got = "ok", cmp.Or(attempts[name].reason, "refused by the API server")
+			if attempts[name].refused == nil && attempts[name].reason == "" {
+				got = "no reason to be given: garbage collection takes it"
+			}
+		}
+		_, _ = fmt.Fprintf(tab, "%s\t%s\t%s, and the victim untouched\n", mark, name, got)
+	}
+	_ = tab.Flush()
+	_, _ = fmt.Fprintf(w, "\nprobes: confused deputy %d; %d unexpected\n", len(attempts), len(attempts)-len(held))
 }
 
 // tellsNothing looks in the attacker's Tenant for what is the victim's.
@@ -249,7 +309,7 @@ func (s *stage) untouched(t *testing.T, uri string) {
 	s.Expect(t, s.victim, operator.Ready())
 	claim := claimOf(s.Host("victim"))
 	s.Get(t, claim)
-	if diff := cmp.Diff(string(s.victim.UID), claim.Spec.Holder.UID); diff != "" {
+	if diff := gocmp.Diff(string(s.victim.UID), claim.Spec.Holder.UID); diff != "" {
 		t.Errorf("the holder of the victim's host (-want +got):\n%s", diff)
 	}
 }
