@@ -51,6 +51,18 @@ func TestBreach(t *testing.T) {
 	b.script(t, statements)
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Ready(), isolated())
+
+	// It comes back, and is told again.
+	b.sql(t, "GRANT USAGE ON SCHEMA "+schema+" TO "+app)
+	b.Nudge(t, acme)
+	b.pass(t, acme)
+	b.Expect(t, acme, breached("has USAGE on schema "+schema))
+	b.sql(t, "REVOKE USAGE ON SCHEMA "+schema+" FROM "+app)
+	b.pass(t, acme)
+	b.sql(t, "GRANT USAGE ON SCHEMA "+schema+" TO "+app)
+	b.Nudge(t, acme)
+	b.pass(t, acme)
+	b.Expect(t, acme, breached("has USAGE on schema "+schema))
 }
 
 // A DBA lets somebody read a tenant: that may be meant, and is told.

@@ -10,9 +10,19 @@ import (
 
 // unusable are rights that the operator needs and that nothing here can make it use.
 var unusable = map[operator.Right]string{
-	{Verb: "update", Group: "tenantry.dev", Resource: "tenants/finalizers"}:       ownerReferences,
-	{Verb: "update", Group: "tenantry.dev", Resource: "tenantclasses/finalizers"}: ownerReferences,
+	{Verb: "list", Resource: "configmaps"}:                                         streamed,
+	{Verb: "list", Resource: "namespaces"}:                                         streamed,
+	{Verb: "list", Resource: "secrets"}:                                            streamed,
+	{Verb: "list", Resource: "services"}:                                           streamed,
+	{Verb: "list", Group: "gateway.networking.k8s.io", Resource: "gatewayclasses"}: streamed,
+	{Verb: "list", Group: "gateway.networking.k8s.io", Resource: "listenersets"}:   streamed,
+	{Verb: "list", Group: "tenantry.dev", Resource: "migrationsets"}:               streamed,
+	{Verb: "update", Group: "tenantry.dev", Resource: "tenants/finalizers"}:        ownerReferences,
+	{Verb: "update", Group: "tenantry.dev", Resource: "tenantclasses/finalizers"}:  ownerReferences,
 }
+
+// streamed : caches fill by watches here, and by lists where the API server cannot stream them.
+const streamed = "an API server without WatchList is listed"
 
 // ownerReferences : the plugin asks for it in a review of its own when an object gets an owner whose
 // deletion it blocks; the API server does not switch it on by itself.

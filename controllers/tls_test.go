@@ -126,6 +126,22 @@ func TestCustomDomainsGetListenersInShards(t *testing.T) {
 	}
 }
 
+// A second domain gets its listener in the Gateway that is there.
+func TestCustomDomainsShareAShard(t *testing.T) {
+	t.Parallel()
+	b := ofCertificates(t)
+	shop, store := b.custom("shop"), b.custom("store")
+	acme := b.Tenant("acme", b.Host("acme"), shop)
+	b.Create(t, acme)
+	b.serve(t, acme)
+	operator.Update(t, b.Servers, acme, func(tn *v1alpha1.Tenant) { tn.Spec.Domains = append(tn.Spec.Domains, store) })
+	b.serve(t, acme)
+	want := map[string][]string{b.Class.Name + "-tls-0": {shop, store}}
+	if diff := cmp.Diff(want, b.shards(t), sorted); diff != "" {
+		t.Errorf("shards (-want +got):\n%s", diff)
+	}
+}
+
 // sorted compares lists of listeners in their order.
 var sorted = cmp.Transformer("sorted", func(in []string) string {
 	return strings.Join(slices.Sorted(slices.Values(in)), ", ")

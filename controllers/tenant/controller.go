@@ -33,7 +33,7 @@ import (
 	"github.com/tenantry/tenantry/internal/sources"
 )
 
-// +kubebuilder:rbac:groups=tenantry.dev,resources=tenants,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=tenantry.dev,resources=tenants,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=tenantry.dev,resources=tenants/status,verbs=patch
 // +kubebuilder:rbac:groups=tenantry.dev,resources=tenants/finalizers,verbs=update
 // +kubebuilder:rbac:groups=tenantry.dev,resources=tenantclasses;tenantdatabases;migrationsets,verbs=get;list;watch

@@ -111,8 +111,8 @@ func (s *Servers) Used() (used map[Right]bool, forbidden []string, err error) {
 }
 
 // CheckRights holds what the operator was granted against what it used. Each right that was not used is
-// an error, unless unusable gives a reason why nothing here can use it; so is a reason for one that was
-// used.
+// an error, unless unusable gives a reason why nothing here can make it use the right; so is a reason for
+// one that is not granted.
 func (s *Servers) CheckRights(ctx context.Context, unusable map[Right]string) error {
 	granted, err := s.Granted(ctx)
 	if err != nil {
@@ -124,11 +124,8 @@ func (s *Servers) CheckRights(ctx context.Context, unusable map[Right]string) er
 	}
 	var wrong []string
 	for right := range granted {
-		switch reason := unusable[right]; {
-		case !used[right] && reason == "":
+		if !used[right] && unusable[right] == "" {
 			wrong = append(wrong, "granted and not used: "+right.String())
-		case used[right] && reason != "":
-			wrong = append(wrong, "used, although "+reason+": "+right.String())
 		}
 	}
 	for right := range unusable {
