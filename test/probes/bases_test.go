@@ -31,6 +31,7 @@ spec:
   domains: [acme.example.com]
   schemaName: acme
   deletionPolicy: Retain
+  reader: Enabled
   migrations: {targetVersion: "7"}
   backend: {name: web, namespace: shop, port: 80}
 `},
@@ -86,6 +87,15 @@ spec:
     gateway: {parentRefs: [{namespace: infra, name: edge, sectionName: web}]}
     backend: {namespace: shop, name: web, port: 80}
     tls: {certificates: External, secretName: "tls"}
+`, `
+apiVersion: tenantry.dev/v1alpha1
+kind: TenantClass
+metadata: {name: logins}
+spec:
+  databases: [{namespace: shop, name: main}]
+  logins: {mode: SetRole, secretRef: {namespace: shop, name: login}, reader: {default: Enabled}}
+  credentials: {extraKeys: [{key: DATABASE_URL, template: "{{ .URI }}"}]}
+  limits: {schema: {size: 1Gi, whenExceeded: Report}}
 `},
 	"tenantdatabases": {`
 apiVersion: tenantry.dev/v1alpha1

@@ -98,7 +98,10 @@ func setOperatorPassword(t *testing.T, w *operator.World) {
 // story is what happens to two tenants, and returns the passwords that it saw.
 func story(t *testing.T, w *operator.World) map[string]string {
 	t.Helper()
+	w.Class.Spec.Logins = &v1alpha1.LoginPolicy{Mode: v1alpha1.LoginDedicated, Reader: &v1alpha1.ReaderPolicy{Default: v1alpha1.SwitchEnabled}}
+	w.Class.Spec.Credentials = &v1alpha1.CredentialsPolicy{ExtraKeys: []v1alpha1.SecretKey{{Key: "DATABASE_URL", Template: "postgres://{{ .Username }}:{{ .Password | urlquery }}@db"}}}
 	w.Make(t)
+	shareLogin(t, w)
 	acme, globex := w.Tenant("acme", w.Host("acme")), w.Tenant("globex", w.Host("globex"))
 	acme.Spec.DeletionPolicy = v1alpha1.DeletionDelete
 	w.Create(t, acme, globex)
@@ -122,6 +125,18 @@ func story(t *testing.T, w *operator.World) map[string]string {
 	w.Delete(t, acme)
 	w.AwaitGone(t, operator.Eventually, acme)
 	return canaries
+}
+
+// shareLogin makes a tenant of a class whose tenants share a login.
+func shareLogin(t *testing.T, w *operator.World) {
+	t.Helper()
+	class := w.Class.DeepCopy()
+	class.ObjectMeta = metav1.ObjectMeta{Name: w.Namespace + "-sharing"}
+	class.Spec.Logins = &v1alpha1.LoginPolicy{Mode: v1alpha1.LoginSetRole, SecretRef: &v1alpha1.LoginSecretReference{Namespace: w.Namespace, Name: "sharing"}}
+	initech := w.Tenant("initech")
+	initech.Spec.ClassName = class.Name
+	w.Create(t, class, initech)
+	w.AwaitReady(t, initech)
 }
 
 // everySecret adds what is in the world's Secrets and was not named yet, so that a kind of Secret that

@@ -60,7 +60,7 @@ func stringFields(t *testing.T, s *operator.Servers, plural string) (all []field
 
 func walk(node map[string]any, path []string, visit func([]string)) {
 	at := func(name string) []string { return append(slices.Clone(path), name) }
-	if node["type"] == "string" {
+	if node["type"] == "string" || node["x-kubernetes-int-or-string"] == true { // a quantity is a text, too
 		visit(path)
 	}
 	if properties, ok := node["properties"].(map[string]any); ok {
