@@ -10,6 +10,7 @@ import (
 
 // unusable are rights that the operator needs and that nothing here can make it use.
 var unusable = map[operator.Right]string{
+	{Verb: "patch", Group: "events.k8s.io", Resource: "events"}:                    series,
 	{Verb: "list", Resource: "configmaps"}:                                         streamed,
 	{Verb: "list", Resource: "namespaces"}:                                         streamed,
 	{Verb: "list", Resource: "secrets"}:                                            streamed,
@@ -20,6 +21,9 @@ var unusable = map[operator.Right]string{
 	{Verb: "update", Group: "tenantry.dev", Resource: "tenants/finalizers"}:        ownerReferences,
 	{Verb: "update", Group: "tenantry.dev", Resource: "tenantclasses/finalizers"}:  ownerReferences,
 }
+
+// series : the client makes one of an event that repeats itself within minutes, if it comes to that.
+const series = "an event that repeats itself becomes a series"
 
 // streamed : caches fill by watches here, and by lists where the API server cannot stream them.
 const streamed = "an API server without WatchList is listed"
