@@ -90,7 +90,7 @@ type SourceStatus struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=450
-	Reference string `json:"reference,omitempty"`
+	Reference string `json:"reference,omitempty"` //nolint:kubeapilinter // it names no object; registries call it so
 
 	// digest of the artifact's manifest.
 	// +optional

@@ -14,8 +14,10 @@ import (
 func TestCompare(t *testing.T) {
 	t.Parallel()
 	set, err := migrations.Load([]migrations.File{
-		{Name: "V1__a.sql", Content: []byte("SELECT 1;")}, {Name: "V2__b.sql", Content: []byte("SELECT 2;")},
-		{Name: "V2.1__c.sql", Content: []byte("SELECT 3;")}, {Name: "R__r.sql", Content: []byte("SELECT 4;")},
+		{Name: "V1__a.sql", Content: []byte("SELECT 1;")},
+		{Name: "V2__b.sql", Content: []byte("SELECT 2;")},
+		{Name: "V2.1__c.sql", Content: []byte("SELECT 3;")},
+		{Name: "R__r.sql", Content: []byte("SELECT 4;")},
 	}, migrations.Flyway)
 	if err != nil {
 		t.Fatal(err)

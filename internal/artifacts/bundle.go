@@ -161,8 +161,7 @@ func (b *bundle) choose(folder string) ([]File, error) {
 	case folder == "" && len(folders) > 1:
 		return nil, fmt.Errorf("it has SQL files in several folders (%s); name one in spec.source.oci.path", known)
 	case folder == "":
-		for folder = range folders {
-		}
+		folder = known // the only one
 	case !folders[folder]:
 		return nil, fmt.Errorf("it has no SQL files in the folder %q (spec.source.oci.path); there are some in %s", folder, known)
 	}

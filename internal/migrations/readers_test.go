@@ -9,6 +9,35 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 )
 
+// reader is what one reader of acme.t3 saw.
+type reader struct {
+	reads, waited int
+	longest       time.Duration
+	err           error
+}
+
+// reading reads until it is told to stop; the server ends it when it waits longer than bound and slack.
+func (db *database) reading(ctx, stop context.Context, bound, slack time.Duration) (r reader) {
+	conn, err := db.admin.Acquire(ctx)
+	if err != nil {
+		return reader{err: err}
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", (bound+slack).Milliseconds())); err != nil {
+		return reader{err: err}
+	}
+	for stop.Err() == nil && r.err == nil {
+		began := time.Now()
+		_, r.err = conn.Exec(ctx, "SELECT count(*) FROM acme.t3")
+		took := time.Since(began)
+		if r.reads++; took > bound/4 {
+			r.waited++
+		}
+		r.longest = max(r.longest, took)
+	}
+	return r
+}
+
 // An application's reads never wait longer than the migration's lock_timeout behind an ALTER that is queued
 // behind somebody's long transaction, in any of its tries. The server itself measures: a reader that waits
 // longer is ended by a lock_timeout of its own, which has some slack for a busy machine.
@@ -28,38 +57,10 @@ func TestReadersWaitNoLongerThanTheLockTimeout(t *testing.T) {
 			t.Fatal(err)
 		}
 		stop, ended := context.WithCancel(t.Context())
-		type reader struct {
-			reads, waited int
-			longest       time.Duration
-			err           error
-		}
 		const readers = 3
 		done := make(chan reader, readers)
 		for range readers {
-			go func() {
-				var r reader
-				defer func() { done <- r }()
-				conn, err := db.admin.Acquire(t.Context())
-				if err != nil {
-					r.err = err
-					return
-				}
-				defer conn.Release()
-				if _, r.err = conn.Exec(t.Context(), fmt.Sprintf("SET lock_timeout = %d", (target.LockTimeout+slack).Milliseconds())); r.err != nil {
-					return
-				}
-				for stop.Err() == nil {
-					began := time.Now()
-					if _, r.err = conn.Exec(t.Context(), "SELECT count(*) FROM acme.t3"); r.err != nil {
-						return
-					}
-					took := time.Since(began)
-					if r.reads++; took > target.LockTimeout/4 {
-						r.waited++
-					}
-					r.longest = max(r.longest, took)
-				}
-			}()
+			go func() { done <- db.reading(t.Context(), stop, target.LockTimeout, slack) }()
 		}
 		result, err := db.applyWith(t.Context(), fast, target, set, "")
 		ended()

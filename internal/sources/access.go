@@ -38,16 +38,16 @@ func (l *Loader) accessState(ctx context.Context, ms *v1alpha1.MigrationSet) (st
 	if err := l.mayAsk(oci); err != nil {
 		return "", err
 	}
-	state := fmt.Sprint(ms.Generation) + "," + ms.Annotations[v1alpha1.AnnotationReconcile]
+	state := []string{fmt.Sprint(ms.Generation), ms.Annotations[v1alpha1.AnnotationReconcile]}
 	for _, o := range objectsOf(ms) {
 		seen := &metav1.PartialObjectMetadata{}
 		seen.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(o.kind))
 		if err := l.metadata.Get(ctx, client.ObjectKey{Namespace: ms.Namespace, Name: o.name}, seen); err != nil {
 			return "", o.missing(ms, err)
 		}
-		state += "," + string(seen.UID) + "/" + seen.ResourceVersion
+		state = append(state, string(seen.UID)+"/"+seen.ResourceVersion)
 	}
-	return state, nil
+	return strings.Join(state, ","), nil
 }
 
 // object is a Secret or ConfigMap by which a registry is asked.
