@@ -87,8 +87,9 @@ probes: ## Attack tenants, operator and server on real servers; print what came 
 	cd test/scenarios && TENANTRY_PROBES_IN_FULL=1 go test -timeout 15m -count 1 -run TestConfusedDeputy
 
 .PHONY: bench
-bench: ## Run the benchmarks on real servers.
+bench: ## Run the benchmarks on real servers; docs/performance.md explains the table.
 	go run ./hack/local tools $(TEST_TOOLS) traefik
+	go test -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/bench
 	go test -timeout 60m -run '^$$' -bench . -benchtime 1x ./test/e2e
 
 .PHONY: verify

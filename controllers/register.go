@@ -3,6 +3,7 @@ package controllers
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -53,6 +54,10 @@ type Options struct {
 	// read. Default: any.
 	OCIRegistries []string
 }
+
+// recallWithin is how old a look at a tenant's database may be in a pass that nothing there calls for. Such
+// passes come every ten minutes, or in hundreds when something changed in Kubernetes that concerns all.
+const recallWithin = 30 * time.Second
 
 // maxConnections keeps a slip of the finger from opening more than a server can take.
 const maxConnections = 1000
@@ -124,6 +129,8 @@ func Register(mgr ctrl.Manager, o Options) error {
 	r := New(c, live, mgr.GetEventRecorder("tenantry"), pools)
 	r.DomainClaim.DNS, r.DomainClaim.Namespaces = resolver, o.Namespaces
 	r.MigrationSet.Sources.Registries = o.OCIRegistries // the loader that all share
+	r.Tenant.RecallWithin = recallWithin
+	r.Tenant.Patience, r.DomainClaim.Patience, r.DomainClaim.Busy = time.Second, 5*time.Second, r.Tenant.Busy
 	for _, err := range []error{
 		r.Tenant.Register(mgr, o.TenantWorkers), r.TenantClass.Register(mgr), r.TenantDatabase.Register(mgr),
 		r.MigrationSet.Register(mgr), r.DomainClaim.Register(mgr),

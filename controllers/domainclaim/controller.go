@@ -56,6 +56,14 @@ type Reconciler struct {
 	// Clock tells the time; nil stands for the system's.
 	Clock func() time.Time
 
+	// Patience is how often a claim is looked at again whose status can wait, and how long its first one
+	// waits for the Tenant. Without it, every pass writes what it knows.
+	Patience time.Duration
+	// Busy says that Tenants are being made or migrated just now. Nil stands for never.
+	Busy func() bool
+	// waiting is since when the status of a claim waits. It is a cache.
+	waiting sync.Map // name of the claim -> time.Time
+
 	// known is what was learned of each claim from DNS. It is a cache: after a restart DNS is asked
 	// anew, for what is verified in the course of an hour.
 	known sync.Map // name of the claim -> *memory
@@ -70,6 +78,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	claim := &v1alpha1.DomainClaim{}
 	if err := r.Get(ctx, req.NamespacedName, claim); err != nil {
 		r.known.Delete(req.Name)
+		r.waiting.Delete(req.Name)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !claim.DeletionTimestamp.IsZero() || claim.Spec.Role == v1alpha1.HostTenant && !r.Namespaces.Has(claim.Spec.Holder.Namespace) {
@@ -81,6 +90,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	if !alive {
 		return r.release(ctx, claim)
+	}
+	if r.waits(ctx, claim, holder) {
+		return ctrl.Result{RequeueAfter: r.Patience}, nil
 	}
 	base := claim.DeepCopy()
 	result, _ := conditions.Conclude(claim, nil, "Held by a living "+claim.Spec.Holder.Kind) // nil in, nil out

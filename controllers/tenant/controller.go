@@ -6,8 +6,10 @@ package tenant
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -70,8 +72,16 @@ type Reconciler struct {
 	Listeners    *listeners.Keeper
 	Prober       *probing.Prober
 
-	// checked remembers what was proved of a tenant's login, so that a steady tenant costs no
-	// log-in. It is a cache: after a restart everything is proved again.
+	// RecallWithin is how old a look at a tenant's database may be in a pass that nothing there calls for;
+	// 0 makes every pass look itself.
+	RecallWithin time.Duration
+	// Patience is how long the first status of a tenant may wait for the data plane, so that it is the
+	// last one too. Without it, every pass writes what it knows.
+	Patience time.Duration
+	// worked is when a tenant was last made or migrated.
+	worked atomic.Int64 // nanoseconds since 1970
+	// checked remembers what was proved of a tenant's login, so that a steady tenant costs no log-in. It
+	// is a cache: after a restart the registry knows what was proved under the same circumstances.
 	checked sync.Map // types.UID -> proof
 	// readers is the same for logins that can only read.
 	readers sync.Map // types.UID -> proof
@@ -122,12 +132,30 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		// An object was read from a cache that is behind. That is no state to report.
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
+	if s.fresh && r.Patience > 0 && asideErr == nil && onlyRoutesWait(stepErrs) {
+		return ctrl.Result{RequeueAfter: r.Patience}, nil
+	}
 	result, err := conclude(t, stepErrs, s)
 	if err == nil && asideErr != nil {
 		s.lookAgain(asideAgain)
 		note(ctx, asideErr, "aside")
 	}
+	if err == nil && len(stepErrs) == 0 {
+		result.RequeueAfter = r.again(s)
+	}
 	return r.Status.Finish(ctx, s.base, t, result, err, s.next())
+}
+
+// Busy says that tenants are being made or migrated just now, for which others can wait.
+func (r *Reconciler) Busy() bool { return time.Since(time.Unix(0, r.worked.Load())) < 2*time.Second }
+
+// onlyRoutesWait says that all is done but what the data plane has to say of routes that were just made.
+func onlyRoutesWait(errs []error) bool {
+	if len(errs) != 1 {
+		return false
+	}
+	_, waits := errors.AsType[*publish.NotAccepted](errs[0])
+	return waits
 }
 
 // conclude sums the steps up: the first failure is the verdict, the most impatient one says when

@@ -15,9 +15,6 @@ import (
 	"github.com/tenantry/tenantry/internal/routing"
 )
 
-// proofAge is how long a login that worked is believed to work without another log-in.
-const proofAge = 10 * time.Minute
-
 // proof is what was seen to work, and what it depends on. Who asks for a reconcile wants to know, not
 // to be told what was seen before: asked is the annotation's value at that time.
 type proof struct {
@@ -189,12 +186,15 @@ func (s *scope) extraKeys() []v1alpha1.SecretKey {
 	return nil
 }
 
-// proved says whether an earlier pass of this process logged in with just this Secret, and nothing
-// that the Secret's content depends on has changed since.
+// proved says whether an earlier pass, also one of an operator before this one, logged in with just this
+// Secret, and nothing that the Secret's content depends on has changed since.
 func (r *Reconciler) proved(s *scope) bool {
 	p, ok := r.proofOf(s)
+	if !ok {
+		p, ok = r.recallProof(s)
+	}
 	if !ok || s.secretVersion == "" || p.secretVersion != s.secretVersion || p.login != loginKey(s) ||
-		p.asked != s.tenant.Annotations[v1alpha1.AnnotationReconcile] || time.Since(p.at) >= proofAge || !s.canUse(p.user) {
+		p.asked != s.tenant.Annotations[v1alpha1.AnnotationReconcile] || !time.Now().Before(s.due(p)) || !s.canUse(p.user) {
 		return false
 	}
 	s.user = p.user

@@ -86,6 +86,7 @@ func (r *Reconciler) migrateNow(ctx context.Context, s *scope, ms *v1alpha1.Migr
 		return false, nil
 	}
 	err = r.migrateOnce(ctx, s, ms, set, g)
+	r.worked.Store(time.Now().UnixNano())
 	r.attempts.note(s.tenant.UID, work, err, time.Now())
 	r.Permits.End(ask, err == nil, g.counts && rollout.Refused(fault.ReasonOf(err)), time.Now())
 	return true, err
@@ -94,20 +95,21 @@ func (r *Reconciler) migrateNow(ctx context.Context, s *scope, ms *v1alpha1.Migr
 func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.MigrationSet, set *migrations.Set, g goal) error {
 	again := failedBefore(s, g.digest)
 	s.tenant.Status.Digest = g.digest
-	if err := r.progress(ctx, s, again, fmt.Sprintf("Migrating schema %s to version %s", s.wanted.Schema, g.target)); err != nil {
-		return err
-	}
 	target := g.target
 	migrator, err := r.Pools.Migrator(ctx, s.tdb, s.wanted.MigrationSet)
 	if err != nil {
 		return err
 	}
-	result, err := migrations.Apply(ctx, migrator.Pool(), migrations.Target{
+	to := migrations.Target{
 		Schema: s.wanted.Schema, Owner: s.observed.Roles.Owner, App: s.observed.Roles.App, SharedSchema: s.wanted.SharedSchema,
 		LockTimeout:      time.Duration(ms.Spec.LockTimeoutMilliseconds) * time.Millisecond,
 		StatementTimeout: time.Duration(ms.Spec.StatementTimeoutSeconds) * time.Second,
 		Checkpoints:      checkpoints(ms),
-	}, set, target)
+	}
+	var result migrations.Result
+	r.tellIfLong(ctx, s, again, fmt.Sprintf("Migrating schema %s to version %s", s.wanted.Schema, target), func() {
+		result, err = migrations.Apply(ctx, migrator.Pool(), to, set, target)
+	})
 	if result.Read { // otherwise nobody knows, and what was known still stands
 		s.tenant.Status.Version = string(result.To)
 	}
@@ -272,12 +274,38 @@ func pinnedElsewhere(s *scope) bool {
 		migrations.Version(strings.ReplaceAll(s.tenant.Spec.Migrations.TargetVersion, "_", ".")).Compare(migrations.Version(s.version)) != 0
 }
 
-// progress tells watchers before work that may take long. A new tenant's first pass is short enough to
-// be silent; who failed before says so until there is news.
-func (r *Reconciler) progress(ctx context.Context, s *scope, again bool, message string) error {
-	if again || s.observed.Version == "" && time.Since(s.started) < 2*time.Second {
-		return nil
-	}
+// long is how long a migration may take in silence: most are over before anybody could read of them, and a
+// status written for each would cost a fleet's upgrade as much as the migrations do.
+const long = 3 * time.Second
+
+// tellIfLong tells watchers of work that takes long, while it goes on. Who failed before says so until there
+// is news. The work must not touch the scope. That nothing could be told does not stop it; the status at the
+// end of the pass meets the same trouble.
+func (r *Reconciler) tellIfLong(ctx context.Context, s *scope, again bool, message string, work func()) {
+	done, told := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(told)
+		timer := time.NewTimer(long)
+		defer timer.Stop()
+		select {
+		case <-done:
+		case <-timer.C:
+			if again {
+				return
+			}
+			if err := r.progress(ctx, s, message); err != nil {
+				note(ctx, err, v1alpha1.ConditionMigrated)
+			}
+		}
+	}()
+	defer func() {
+		close(done)
+		<-told
+	}()
+	work()
+}
+
+func (r *Reconciler) progress(ctx context.Context, s *scope, message string) error {
 	conditions.Progress(s.tenant, message)
 	conditions.False(s.tenant, v1alpha1.ConditionMigrated, v1alpha1.ReasonProgressing, message)
 	if err := r.Status.Patch(ctx, s.base, s.tenant); err != nil {

@@ -24,7 +24,7 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) (outcome, error) {
 	if err := postgres.ValidateSchemaName(s.wanted.Schema); err != nil {
 		return outcome{}, err
 	}
-	if err := r.observe(ctx, s); err != nil {
+	if err := r.look(ctx, s); err != nil {
 		return outcome{}, err
 	}
 	if err := refuseLoss(s); err != nil {
@@ -37,6 +37,18 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) (outcome, error) {
 	}
 	s.tenant.Status.Schema = s.wanted.Schema
 	return done(fmt.Sprintf("Schema %s belongs to role %s; login %s", s.wanted.Schema, s.observed.Roles.Owner, s.observed.Roles.App)), nil
+}
+
+// look recalls what was seen of the tenant lately, unless the user asks for a look, or there seems to be
+// something to do: what is acted on is what there is now.
+func (r *Reconciler) look(ctx context.Context, s *scope) (err error) {
+	if s.fresh || r.RecallWithin == 0 || r.asksAnew(s) {
+		return r.observe(ctx, s)
+	}
+	if s.observed, err = s.db.Recall(ctx, s.wanted, r.RecallWithin); err != nil || provisioned(s) && s.observed.SchemaExists {
+		return err
+	}
+	return r.observe(ctx, s)
 }
 
 // observe looks at what the database has of the tenant. Where the registry does not know it under the
@@ -84,6 +96,7 @@ func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
 	if err := r.forgetVersion(ctx, s); err != nil {
 		return err
 	}
+	r.worked.Store(time.Now().UnixNano())
 	_, err := s.db.Provision(ctx, s.wanted)
 	if from := s.tenant.Annotations[v1alpha1.AnnotationAdopt]; from != "" && fault.ReasonOf(err) == v1alpha1.ReasonSchemaRetained {
 		if err = s.db.Adopt(ctx, s.wanted, from); err == nil {

@@ -47,7 +47,7 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{}, fault.NewWaiting(v1alpha1.ReasonVerificationFailed, time.Minute,
 			"The tenant's login %s %s", s.user, wrong)
 	}
-	r.checked.Store(s.tenant.UID, proof{
+	r.remember(ctx, s, proof{
 		secretVersion: s.secretVersion, user: s.user, login: loginKey(s), version: s.version, digest: s.digest,
 		asked: s.tenant.Annotations[v1alpha1.AnnotationReconcile], at: time.Now(), excess: excess,
 	})

@@ -37,6 +37,8 @@ type entry struct {
 	config    postgres.Config
 	admin     *postgres.DB
 	migrators map[string]*postgres.DB
+	// confirming is held while the server is asked who it is, so that one caller asks.
+	confirming sync.Mutex
 	// confirmed says that the server behind admin was found to be the one it should be.
 	confirmed bool
 }
@@ -98,6 +100,12 @@ func (p *Pools) Get(ctx context.Context, tdb *v1alpha1.TenantDatabase) (*postgre
 		"TenantDatabase %s/%s does not lead to the database that it should lead to, or not yet; see its conditions", tdb.Namespace, tdb.Name)
 	if tdb.Status.Identity == nil {
 		return nil, unknown
+	}
+	e := p.entry(tdb.UID)
+	e.confirming.Lock()
+	defer e.confirming.Unlock()
+	if db := p.confirmed(tdb.UID); db != nil {
+		return db, nil
 	}
 	db, err := p.Refresh(ctx, tdb)
 	if err != nil {

@@ -21,6 +21,10 @@ SELECT jsonb_build_object(
     'tables', (
         SELECT jsonb_agg(c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = 'tenantry' AND c.relkind = 'r'),
+    'hasProof', EXISTS (
+        SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'tenantry' AND c.relname = 'tenant' AND a.attname = 'login_proof'),
     'hasGroup', EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1),
     'noKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE oid IS NULL),
     'weakKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE NOT rolcreaterole),

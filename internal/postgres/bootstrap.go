@@ -52,6 +52,7 @@ type base struct {
 	SystemID       string `json:"systemID"`
 	DatabaseOID    uint32 `json:"databaseOID"`
 	HasRegistry    bool   `json:"hasRegistry"`
+	HasProof       bool   `json:"hasProof"`
 	HasGroup       bool   `json:"hasGroup"`
 	GroupConnects  bool   `json:"groupConnects"`
 	PublicConnects bool   `json:"publicConnects"`
@@ -172,6 +173,9 @@ func (b *base) statements() []string {
 	var s []string
 	if !b.HasRegistry {
 		s = append(s, registrySQL)
+	}
+	if b.HasRegistry && !b.HasProof { // An operator that does not know the column leaves it alone.
+		s = append(s, "ALTER TABLE tenantry.tenant ADD COLUMN IF NOT EXISTS login_proof text NOT NULL DEFAULT ''")
 	}
 	for _, a := range additions {
 		if !slices.Contains(b.Tables, a.table) {

@@ -47,6 +47,7 @@ type catalog struct {
 
 type role struct {
 	Name    string   `json:"name"`
+	OID     uint32   `json:"oid"`
 	Login   bool     `json:"login"`
 	Inherit bool     `json:"inherit"`
 	Limit   int      `json:"limit"`

@@ -23,7 +23,8 @@ func (db *DB) SetLogin(ctx context.Context, uid, schema, login, verifier string)
 	if !isVerifier(verifier) {
 		return fault.NewInvalid(ReasonInvalidConnection, "%s: it is no SCRAM verifier", what)
 	}
-	return failed(db.inTx(ctx, func(tx pgx.Tx) error {
+	var app bool
+	err := db.inTx(ctx, func(tx pgx.Tx) error {
 		row, err := lockOwn(ctx, tx, uid, schema)
 		if err != nil {
 			return err
@@ -34,13 +35,28 @@ func (db *DB) SetLogin(ctx context.Context, uid, schema, login, verifier string)
 		if login, err = row.login(login); err != nil {
 			return err
 		}
+		app = login == row.App
 		verb, err := row.make(ctx, tx, login)
 		if err != nil {
 			return err
 		}
 		return script(ctx, tx, "SET LOCAL ROLE "+ident(row.Keeper),
 			verb+" ROLE "+ident(login)+" LOGIN PASSWORD "+literal(verifier)+" VALID UNTIL 'infinity'", "RESET ROLE")
-	}), what)
+	})
+	if app {
+		db.recent.amended(schema, err, (*catalog).appLogsIn)
+	} else {
+		db.recent.changed(schema)
+	}
+	return failed(err, what)
+}
+
+func (c *catalog) appLogsIn() {
+	if c.App != nil {
+		app := *c.App
+		app.Login = true
+		c.App = &app
+	}
 }
 
 // login returns the full name of one of the tenant's logins, and refuses every other role's.
@@ -83,6 +99,7 @@ func (db *DB) Sessions(ctx context.Context, logins ...string) (map[string]int, e
 // RetireLogin takes LOGIN and the password from one of the tenant's logins. Sessions that are open stay:
 // the caller has seen that there are none.
 func (db *DB) RetireLogin(ctx context.Context, uid, schema, login string) error {
+	defer db.recent.changed(schema)
 	return failed(db.inTx(ctx, func(tx pgx.Tx) error {
 		row, err := lockOwn(ctx, tx, uid, schema)
 		if err != nil {
@@ -110,6 +127,7 @@ func (db *DB) Retain(ctx context.Context, uid, schema string) error {
 // retire switches the login off, and with a state given lets the domains go and records it. The
 // transaction comes first: only when it is committed can no new session begin.
 func (db *DB) retire(ctx context.Context, uid, schema, state string) error {
+	defer db.recent.changed(schema)
 	var own *registered
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
 		row, err := lockRow(ctx, tx, uid, schema)

@@ -32,6 +32,7 @@ const tablesAtOnce = 40
 // can be called again after a failure at any point. Objects outside the schema that depend on it
 // are never dropped: they block it (DependentObjects), as does a session that holds a lock.
 func (db *DB) Drop(ctx context.Context, uid, schema string) error {
+	defer db.recent.changed(schema)
 	return failed(db.drop(ctx, uid, schema), "cannot drop schema "+schema)
 }
 

@@ -37,6 +37,7 @@ type registered struct {
 	Version      string `json:"version"`
 	Digest       string `json:"digest"`
 	MigrationSet string `json:"migration_set"`
+	Proof        string `json:"login_proof"`
 }
 
 const lockRowSQL = `SELECT to_jsonb(t) FROM tenantry.tenant t WHERE schema_name = $1 FOR UPDATE`

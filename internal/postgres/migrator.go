@@ -111,6 +111,7 @@ func (db *DB) grantOwner(ctx context.Context, uid string, t Tenant) (changed boo
 	if err != nil || p.empty() && c.setRecorded(t) {
 		return false, err
 	}
+	defer db.recent.changed(t.Schema)
 	return true, db.inTx(ctx, func(tx pgx.Tx) error {
 		if _, err := lockOwn(ctx, tx, uid, t.Schema); err != nil {
 			return err

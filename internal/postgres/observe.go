@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -13,10 +14,12 @@ func (db *DB) Observe(ctx context.Context, t Tenant) (Observation, error) {
 	if err := t.validate(); err != nil {
 		return Observation{}, err
 	}
+	began := time.Now()
 	c, err := readCatalog(ctx, db.pool, db.config.Database(), t)
 	if err != nil {
 		return Observation{}, failed(err, "cannot look at schema "+t.Schema)
 	}
+	db.recent.saw(t, c, began)
 	return c.observation(t), nil
 }
 
@@ -39,11 +42,18 @@ func (c *catalog) observation(t Tenant) Observation {
 		Foreign: p.foreign,
 		Domains: c.Domains,
 	}
+	if c.App != nil {
+		o.AppOID = c.App.OID
+	}
+	if c.Second != nil {
+		o.SecondOID = c.Second.OID
+	}
 	o.SchemaOwnedByOwner = o.SchemaExists && *c.SchemaOwner == c.names.Owner
 	if row := c.Row; row != nil {
 		o.Registered = true
 		o.OwnerUID, o.OwnerNamespace, o.OwnerName = row.UID, row.Namespace, row.Name
 		o.State, o.Version, o.Digest, o.MigrationSet = row.State, row.Version, row.Digest, row.MigrationSet
+		o.Proof = row.Proof
 	}
 	return o
 }

@@ -13,7 +13,7 @@ WITH reg AS MATERIALIZED (
         coalesce((SELECT app_role FROM reg), $3) || '_b',
         left(coalesce((SELECT app_role FROM reg), $3), -4) || '_ro', left(coalesce((SELECT app_role FROM reg), $3), -4) || '_ro_b')
 ), role_docs AS (
-    SELECT is_owner, is_app, is_second, is_reader, is_second_reader, jsonb_build_object('name', rolname, 'login', rolcanlogin, 'inherit', rolinherit,
+    SELECT is_owner, is_app, is_second, is_reader, is_second_reader, jsonb_build_object('name', rolname, 'oid', oid::bigint, 'login', rolcanlogin, 'inherit', rolinherit,
         'limit', rolconnlimit, 'powers', array_remove(ARRAY[
             CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolcreaterole THEN 'CREATEROLE' END,
             CASE WHEN rolcreatedb THEN 'CREATEDB' END, CASE WHEN rolreplication THEN 'REPLICATION' END,

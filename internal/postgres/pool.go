@@ -34,6 +34,7 @@ const maxConnLifetime = 30 * time.Minute
 type DB struct {
 	pool   *pgxpool.Pool
 	config Config
+	recent recent
 
 	migratorLock sync.Mutex
 	migrators    map[string]Config
@@ -70,7 +71,7 @@ func open(ctx context.Context, cfg Config, opts PoolOptions) (*DB, error) {
 		pool.Close()
 		return nil, err
 	}
-	return &DB{pool: pool, config: cfg, migrators: map[string]Config{}}, nil
+	return &DB{pool: pool, config: cfg, recent: newRecent(), migrators: map[string]Config{}}, nil
 }
 
 func (o PoolOptions) withDefaults() PoolOptions {

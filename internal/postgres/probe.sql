@@ -1,8 +1,17 @@
--- What the current login may do, as one JSON document. $1 schema.
+-- What the current login may do, as one JSON document. $1 schema. What is in the schema is found by what
+-- depends on it: the catalogs of tables and functions have no index by schema, and they hold every tenant's.
 WITH nsp AS MATERIALIZED (
     SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname = $1
 ), rel AS MATERIALIZED (
-    SELECT c.oid, c.relname, c.relkind FROM pg_catalog.pg_class c JOIN nsp ON c.relnamespace = nsp.oid
+    SELECT c.oid, c.relname, c.relkind
+    FROM nsp JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = nsp.oid
+        JOIN pg_catalog.pg_class c ON c.oid = d.objid
+    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+), proc AS MATERIALIZED (
+    SELECT p.oid, p.proname
+    FROM nsp JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = nsp.oid
+        JOIN pg_catalog.pg_proc p ON p.oid = d.objid
+    WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
 )
 SELECT pg_catalog.jsonb_build_object(
     'user', current_user,
@@ -25,6 +34,6 @@ SELECT pg_catalog.jsonb_build_object(
         WHERE relkind IN ('r', 'p', 'f', 'v') AND pg_catalog.has_table_privilege(oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
     'lackingSequences', (SELECT pg_catalog.jsonb_agg(relname ORDER BY relname) FROM rel
         WHERE CASE relkind WHEN 'S' THEN NOT pg_catalog.has_sequence_privilege(oid, 'USAGE') END),
-    'lackingFunctions', (SELECT pg_catalog.jsonb_agg(DISTINCT p.proname) FROM pg_catalog.pg_proc p JOIN nsp ON p.pronamespace = nsp.oid
-        WHERE NOT pg_catalog.has_function_privilege(p.oid, 'EXECUTE'))
+    'lackingFunctions', (SELECT pg_catalog.jsonb_agg(DISTINCT proname) FROM proc
+        WHERE NOT pg_catalog.has_function_privilege(oid, 'EXECUTE'))
 )

@@ -46,6 +46,7 @@ func (db *DB) provision(ctx context.Context, t Tenant) (changed bool, err error)
 	if p := c.plan(t); c.Row != nil && p.empty() && c.setRecorded(t) {
 		return false, nil
 	}
+	defer db.recent.changed(t.Schema)
 	return true, db.inTx(ctx, func(tx pgx.Tx) error { return db.mend(ctx, tx, t) })
 }
 
@@ -190,6 +191,7 @@ func (db *DB) Adopt(ctx context.Context, t Tenant, fromUID string) error {
 	if err := t.validate(); err != nil {
 		return err
 	}
+	defer db.recent.changed(t.Schema)
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
 		row, err := lockRow(ctx, tx, fromUID, t.Schema)
 		switch {

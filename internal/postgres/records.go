@@ -34,7 +34,19 @@ func (db *DB) SetVersion(ctx context.Context, uid, schema, version, digest strin
 	if err == nil {
 		err = row.ownedBy(uid)
 	}
+	db.recent.amended(schema, err, func(c *catalog) { c.Row.Version, c.Row.Digest = version, digest })
 	return changed, failed(err, "cannot record the version of schema "+schema)
+}
+
+// The row need not be on disk before anything else is: without it a login is tried once more.
+const setProofSQL = `WITH later AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+UPDATE tenantry.tenant SET login_proof = $3 FROM later WHERE schema_name = $1 AND tenant_uid = $2 AND login_proof <> $3`
+
+// SetProof remembers, beyond a restart, that the tenant's login was seen to work under circumstances that
+// the text stands for. Observe returns it.
+func (db *DB) SetProof(ctx context.Context, uid, schema, proof string) error {
+	_, err := db.pool.Exec(ctx, setProofSQL, schema, uid, proof)
+	return failed(err, "cannot record the proof of the login of schema "+schema)
 }
 
 const domainsSQL = `SELECT to_jsonb(t), ARRAY(SELECT host FROM tenantry.domain d WHERE d.schema_name = t.schema_name ORDER BY position)
@@ -65,7 +77,7 @@ func (db *DB) setDomains(ctx context.Context, uid, schema string, hosts []string
 	if err := row.ownedBy(uid); err != nil || slices.Equal(have, hosts) {
 		return false, err
 	}
-	return true, db.inTx(ctx, func(tx pgx.Tx) error {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		if _, err := lockOwn(ctx, tx, uid, schema); err != nil {
 			return err
 		}
@@ -76,6 +88,8 @@ func (db *DB) setDomains(ctx context.Context, uid, schema string, hosts []string
 			SELECT h, $1, i - 1 FROM unnest($2::text[]) WITH ORDINALITY u (h, i)`, schema, hosts)
 		return err
 	})
+	db.recent.amended(schema, err, func(c *catalog) { c.Domains = slices.Clone(hosts) })
+	return true, err
 }
 
 // AppliedFile is a migration file as it was when first applied to any schema of the database.

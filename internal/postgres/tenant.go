@@ -62,6 +62,10 @@ type Observation struct {
 	ReaderExists, ReaderCanLogin, SecondReaderCanLogin bool
 	// ClassLogins are the shared logins of classes that have, or may take, the app role's rights.
 	ClassLogins []string
+	// AppOID and SecondOID tell a login from another one that got its name; 0 where there is none.
+	AppOID, SecondOID uint32
+	// Proof is what SetProof wrote last.
+	Proof string
 	// Domains are the tenant's hosts by the registry's word, the primary one first.
 	Domains []string
 	// Drift is what Provision would mend, for people's eyes.

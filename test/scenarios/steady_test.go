@@ -1,11 +1,14 @@
 package scenarios
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/domains"
 	"github.com/tenantry/tenantry/test/operator"
 )
 
@@ -45,6 +48,17 @@ func TestSteadyOperatorWritesNothing(t *testing.T) {
 	w.Await(t, operator.Eventually, w.Database, func(bool) error {
 		return differs("tenants of the database", int32(2), w.Database.Status.Tenants)
 	})
+	// So do the statuses of claims, which wait for tenants that are made.
+	for _, host := range append(slices.Clone(tenant.Spec.Domains), second.Spec.Domains...) {
+		claim := &v1alpha1.DomainClaim{}
+		claim.Name = domains.ClaimName(host)
+		w.Await(t, operator.Eventually, claim, func(bool) error {
+			if s := claim.Status.Serving; s == nil || s.Secret == "" {
+				return fmt.Errorf("the claim shows %+v", s)
+			}
+			return nil
+		})
+	}
 	writes := w.Writes(t)
 	for range 3 {
 		for controller, obj := range map[string]object{

@@ -1,0 +1,102 @@
+package tenant
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+)
+
+// A login that worked is believed to work, without another log-in, until its proof is due. Nothing in
+// Kubernetes or in the catalogs tells that somebody set another password in the database, so that every
+// login is tried again at some time between 10 and 12.5 minutes after it was tried last, each at its own. A
+// pass that comes sooner for whatever reason tries none.
+const (
+	proofAge    = recheck
+	proofSpread = proofAge / 4
+)
+
+// due is when a tenant's login is to be tried again.
+func (s *scope) due(p proof) time.Time { return p.at.Add(proofAge + share(s.tenant, proofSpread)) }
+
+// recallProof takes over what the registry says was proved, if it was under the present circumstances. It
+// falls due in the course of the next ten minutes, each tenant's at its own time.
+func (r *Reconciler) recallProof(s *scope) (proof, bool) {
+	if s.observed.Proof == "" || s.mode() != v1alpha1.LoginDedicated {
+		return proof{}, false
+	}
+	for _, user := range []string{s.observed.Roles.App, s.observed.Roles.Second()} {
+		p := proof{
+			secretVersion: s.secretVersion, user: user, login: loginKey(s), version: s.observed.Version, digest: s.observed.Digest,
+			asked: s.tenant.Annotations[v1alpha1.AnnotationReconcile],
+		}
+		p.at = time.Now().Add(share(s.tenant, proofAge) - proofAge - share(s.tenant, proofSpread))
+		if s.canLogin(user) && s.text(p) == s.observed.Proof {
+			r.checked.Store(s.tenant.UID, p)
+			return p, true
+		}
+	}
+	return proof{}, false
+}
+
+// remember keeps what was proved. What is kept for an operator after this one may be lost: it costs a
+// log-in. What has a right too many is looked at by every pass, and so by the next operator.
+func (r *Reconciler) remember(ctx context.Context, s *scope, p proof) {
+	r.checked.Store(s.tenant.UID, p)
+	text := ""
+	if len(p.excess) == 0 && s.mode() == v1alpha1.LoginDedicated {
+		text = s.text(p)
+	}
+	if text == s.observed.Proof {
+		return
+	}
+	if err := s.db.SetProof(ctx, s.wanted.UID, s.wanted.Schema, text); err != nil {
+		note(ctx, err, v1alpha1.ConditionVerified)
+	}
+}
+
+// asksAnew says whether the user wants the tenant looked at since it was last proved.
+func (r *Reconciler) asksAnew(s *scope) bool {
+	p, ok := r.proofOf(s)
+	return ok && p.asked != s.tenant.Annotations[v1alpha1.AnnotationReconcile]
+}
+
+// again is when the next pass over a tenant that needs nothing should come: when its login is to be tried
+// again, unless something is to be done before. A proof that is overdue could not be renewed, since the
+// login had no connection left.
+func (r *Reconciler) again(s *scope) time.Duration {
+	after := s.next()
+	p, ok := r.proofOf(s)
+	if left := time.Until(s.due(p)); ok && left > 0 && (s.again == 0 || left < after) {
+		return max(left, time.Second)
+	}
+	return after
+}
+
+// text is what the registry keeps of a proof. It also names the login by its number in the server, which
+// another role of the same name does not have, and a server that was set up anew.
+func (s *scope) text(p proof) string {
+	oid := s.observed.AppOID
+	if p.user == s.observed.Roles.Second() {
+		oid = s.observed.SecondOID
+	}
+	server := ""
+	if id := s.tdb.Status.Identity; id != nil {
+		server = id.SystemIdentifier
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d", []string{
+		p.secretVersion, p.user, p.login, p.version, p.digest, server, string(s.tenant.UID),
+	}, oid))
+	return hex.EncodeToString(sum[:])
+}
+
+// share is a tenant's own part of a time, always the same, so that a fleet spreads over it.
+func share(t *v1alpha1.Tenant, whole time.Duration) time.Duration {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(t.UID))
+	return whole / 1000 * time.Duration(h.Sum32()%1000)
+}

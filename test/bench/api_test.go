@@ -1,0 +1,61 @@
+package bench
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/claims"
+	"github.com/tenantry/tenantry/internal/postgres"
+	"github.com/tenantry/tenantry/internal/routing"
+)
+
+// bareWrites makes the API writes that no operator could spare for a tenant: a Secret, a claim, a route,
+// and a status. like is the status of a tenant that the operator made.
+func (s *stage) bareWrites(ctx context.Context, name, schema string, like v1alpha1.TenantStatus) error {
+	tenant := s.made[name]
+	owner := []metav1.OwnerReference{routing.Owner(tenant)}
+	password := []byte(postgres.NewPassword())
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: name + "-db", OwnerReferences: owner, Labels: routing.Labels(tenant)},
+		Type:       "servicebinding.io/postgresql",
+		Data: map[string][]byte{
+			"type": []byte("postgresql"), "provider": []byte("tenantry"), "host": []byte("127.0.0.1"), "port": []byte("5432"),
+			"database": []byte(s.Name), "username": []byte(schema), "password": password, "schema": []byte(schema),
+			"uri": append([]byte("postgresql://"+schema+":"), password...),
+		},
+	}
+	spec := v1alpha1.DomainClaimSpec{
+		Host: s.Host(name), Role: v1alpha1.HostTenant,
+		Holder: v1alpha1.ClaimHolder{Kind: "Tenant", Namespace: s.Namespace, Name: name, UID: string(tenant.UID)},
+	}
+	claim := &v1alpha1.DomainClaim{ObjectMeta: metav1.ObjectMeta{Name: claims.Name(spec), Labels: routing.Labels(tenant)}, Spec: spec}
+	route := routing.HTTPRoutes(routing.Wish{Tenant: tenant, Routing: s.Class.Spec.Routing, Schema: schema, Hosts: []string{s.Host(name)}})[0]
+	for _, obj := range []client.Object{secret, claim, &route} {
+		if err := s.Unguarded.Create(ctx, obj); err != nil {
+			return err
+		}
+	}
+	return s.bareStatus(ctx, tenant, like)
+}
+
+// bareStatus writes a Tenant's status.
+func (s *stage) bareStatus(ctx context.Context, tenant *v1alpha1.Tenant, status v1alpha1.TenantStatus) error {
+	before := tenant.DeepCopy()
+	tenant.Status = status
+	return s.Unguarded.Status().Patch(ctx, tenant, client.MergeFrom(before))
+}
+
+// beside runs the SQL and the API writes of all tenants side by side, each at its own parallelism.
+func (s *stage) beside(b *testing.B, connections, writers int, sql, api func(name string) error) {
+	b.Helper()
+	var both sync.WaitGroup
+	both.Go(func() { inParallel(b, connections, s.names, sql) })
+	both.Go(func() { inParallel(b, writers, s.names, api) })
+	both.Wait()
+}

@@ -1,0 +1,121 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/controllers"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/test/operator"
+)
+
+// The bare program's parallelism: PostgreSQL is busy with 4 to 8 connections on two cores. The best of these
+// is taken, by a trial.
+var parallelisms = []int{4, 8}
+
+const (
+	writers = 4
+	trial   = 24
+)
+
+// BenchmarkAgainstBounds prints one table: what the operator takes, what cannot be done faster, and the
+// ratio of the two.
+func BenchmarkAgainstBounds(b *testing.B) {
+	if b.N > 1 {
+		return
+	}
+	before := load()
+	rows, wrote := provisionRows(b)
+	rows = append(rows, peerRows(b)...)
+	upgrades, notes := upgradeRows(b)
+	b.StopTimer()
+	fmt.Printf("\nProvision: a product of %d tables in %d files, from Tenant objects to Ready. Upgrade: a column and an index.\n", tables, steps)
+	fmt.Printf("PostgreSQL %s with fsync on. The data plane's acceptance of routes is stood in for, on both sides.\n", started.Postgres.Version)
+	fmt.Printf("Load of the machine before and after: %s, %s.\n\n", before, load())
+	printTable(os.Stdout, append(rows, upgrades...))
+	fmt.Println("\n" + strings.Join(append([]string{wrote}, notes...), "\n"))
+}
+
+func ready(t *v1alpha1.Tenant) bool {
+	return conditions.IsTrue(t, v1alpha1.ConditionReady) && t.Status.ObservedGeneration == t.Generation
+}
+
+// provisionRows provisions in turns with the bare program.
+func provisionRows(b *testing.B) (rows []row, wrote string) {
+	ours := row{what: "provision, operator", n: *provisioned, goal: 1.15}
+	bound := row{what: "provision, bound", n: *provisioned}
+	connections := 0
+	for range *rounds {
+		took, status, writes := provisionOurs(b)
+		wrote = writes
+		if connections == 0 {
+			connections = bestParallelism(b, status)
+		}
+		ours.costs = append(ours.costs, took)
+		bound.costs = append(bound.costs, provisionBare(b, *provisioned, connections, status))
+	}
+	ours.bounds = bound.costs
+	bound.what += fmt.Sprintf(" (%d connections)", connections)
+	return []row{bound, ours}, wrote
+}
+
+// provisionOurs applies all Tenants at once and waits until each is Ready.
+func provisionOurs(b *testing.B) (took cost, like v1alpha1.TenantStatus, wrote string) {
+	s := newStage(b, *provisioned, steps)
+	s.Make(b)
+	process := s.run(b)
+	defer stop(b, process)
+	s.AwaitReady(b, s.Set, s.Database, s.Class)
+	mark := s.mark(b)
+	took = measure(func() {
+		s.createTenants(b)
+		s.awaitTenants(b, ready)
+	})
+	one := s.Tenant(s.names[0])
+	s.Get(b, one)
+	return took, one.Status, s.writes(b, "provision", mark)
+}
+
+func (s *stage) run(b *testing.B) *operator.Process {
+	b.Helper()
+	process, err := s.Run(controllers.Options{TenantWorkers: *workers})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return process
+}
+
+func stop(b *testing.B, process *operator.Process) {
+	b.Helper()
+	if err := process.Stop(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func bestParallelism(b *testing.B, like v1alpha1.TenantStatus) (best int) {
+	var fastest time.Duration
+	for _, connections := range parallelisms {
+		if took := provisionBare(b, trial, connections, like).clock; best == 0 || took < fastest {
+			best, fastest = connections, took
+		}
+	}
+	return best
+}
+
+// provisionBare does with a bare program and a bare client what has to be done. No operator runs.
+func provisionBare(b *testing.B, tenants, connections int, like v1alpha1.TenantStatus) cost {
+	s := newStage(b, tenants, steps)
+	p := newBare(b, s, connections)
+	return measure(func() {
+		s.createTenants(b)
+		s.beside(b, connections, writers,
+			func(name string) error {
+				return p.provision(b.Context(), s.Namespace, name, schemaOf(s, name), s.Host(name))
+			},
+			func(name string) error { return s.bareWrites(b.Context(), name, schemaOf(s, name), like) })
+	})
+}

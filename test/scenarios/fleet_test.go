@@ -1,0 +1,115 @@
+package scenarios
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/test/operator"
+)
+
+// settled is a world with so many Ready tenants, of which counts tell, and whose database logs every
+// statement and log-in from the next session on.
+func settled(t *testing.T, n int) *operator.World {
+	t.Helper()
+	w := servers.World(t).Make(t)
+	w.AwaitReady(t, w.Set, w.Database, w.Class)
+	for i := range n {
+		name := fmt.Sprintf("tenant-%d", i)
+		w.Create(t, w.Tenant(name, w.Host(name)))
+	}
+	w.Await(t, operator.Eventually, w.Set, counts(w.Set, int32(n), int32(n), 0))
+	for i := range n {
+		w.AwaitReady(t, w.Tenant(fmt.Sprintf("tenant-%d", i)))
+	}
+	operator.Exec(t, w.AdminDSN, fmt.Sprintf("ALTER DATABASE %q SET log_statement = 'all'", w.Name))
+	return w
+}
+
+// cost counts the statements and log-ins of the server while all tenants are passed over.
+func cost(t *testing.T, w *operator.World, n int, do func()) (statements []string, logins int) {
+	t.Helper()
+	before, err := os.Stat(w.Server.LogPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := passes(t, "tenant")
+	do()
+	operator.Poll(t, operator.Eventually, func() error {
+		if done := passes(t, "tenant") - made; done < float64(n) {
+			return fmt.Errorf("%v of %d tenants were passed over", done, n)
+		}
+		return nil
+	})
+	log, err := os.ReadFile(w.Server.LogPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(log[before.Size():])) {
+		switch {
+		case !strings.Contains(line, "@"+w.Name+" "):
+		case strings.Contains(line, "connection authorized: "):
+			logins++
+		case strings.Contains(line, "LOG:  statement: ") || strings.Contains(line, "LOG:  execute "):
+			statements = append(statements, strings.TrimSpace(line))
+		}
+	}
+	return statements, logins
+}
+
+// ofTenants are the statements that look at tenants one by one, or at all of them.
+func ofTenants(statements []string) (n int) {
+	for _, s := range statements {
+		if strings.Contains(s, "Every tenant of the registry") || strings.Contains(s, "One tenant as the registry") {
+			n++
+		}
+	}
+	return n
+}
+
+// A fleet that is up to date costs its database the same few queries, whatever the number of tenants: when
+// the operator is restarted, and when something that concerns all of them is touched. The test does not
+// run beside others: it counts what the whole server did.
+func TestFleetCostsNoQueryATenant(t *testing.T) {
+	restarted, touched := map[int]int{}, map[int]int{}
+	for _, n := range []int{20, 60} {
+		w := settled(t, n)
+		var all v1alpha1.TenantList
+		if err := w.Admin.List(t.Context(), &all); err != nil {
+			t.Fatal(err)
+		}
+		statements, logins := cost(t, w, len(all.Items), func() {
+			if err := restart(); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if looks := ofTenants(statements); looks == 0 || looks > 3 {
+			t.Errorf("a restart over %d tenants takes %d queries about them, want 1 to 3: %q", n, looks, statements)
+		}
+		// By a dozen statements a database is known again: who it is, what the login may do there.
+		if restarted[n] = len(statements); restarted[n] > 15 {
+			t.Errorf("a restart over %d tenants takes %d statements: %q", n, len(statements), statements)
+		}
+		// Sessions of the operator's own login, which its workers open when they need one at the same time.
+		if most := options.DatabaseConnections; logins > most {
+			t.Errorf("a restart over %d tenants takes %d log-ins, want at most the operator's own %d", n, logins, most)
+		}
+		for _, touch := range []func(){
+			func() {
+				operator.Update(t, w.Servers, w.Class, func(c *v1alpha1.TenantClass) { c.Spec.Limits = &v1alpha1.TenantLimits{} })
+			},
+			func() {
+				operator.Update(t, w.Servers, w.Class, func(c *v1alpha1.TenantClass) { c.Spec.Limits = nil })
+			},
+		} {
+			statements, logins = cost(t, w, n, touch)
+			if looks := ofTenants(statements); looks > 3 || logins > options.DatabaseConnections {
+				t.Errorf("a touch of the class of %d tenants takes %d queries about them and %d log-ins: %q", n, looks, logins, statements)
+			}
+			touched[n] = max(touched[n], ofTenants(statements))
+		}
+	}
+	t.Logf("statements at a restart: %v; queries about tenants at a touch of their class: %v", restarted, touched)
+}
