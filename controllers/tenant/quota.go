@@ -83,7 +83,11 @@ func (r *Reconciler) giveBack(ctx context.Context, s *scope) error {
 	if _, asked := r.inserts.Load(s.tenant.UID); asked && (c == nil || c.Reason != v1alpha1.ReasonInsertRevoked) {
 		return nil
 	}
-	_, revoked, err := s.db.InsertRevoked(ctx, s.wanted.Schema)
+	// After a restart all tenants share one question, and few have another.
+	revoked, err := s.db.EverRevoked(ctx, s.wanted.Schema, r.RecallWithin)
+	if err == nil && revoked {
+		_, revoked, err = s.db.InsertRevoked(ctx, s.wanted.Schema)
+	}
 	if err == nil && revoked {
 		_, err = s.db.RestoreInsert(ctx, s.wanted.UID, s.wanted.Schema)
 	}

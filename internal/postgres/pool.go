@@ -32,9 +32,10 @@ const maxConnLifetime = 30 * time.Minute
 // DB is one database as one login sees it, over a pool of connections. Its methods are safe for
 // concurrent use.
 type DB struct {
-	pool   *pgxpool.Pool
-	config Config
-	recent recent
+	pool    *pgxpool.Pool
+	config  Config
+	recent  recent
+	revoked revoked
 
 	migratorLock sync.Mutex
 	migrators    map[string]Config
