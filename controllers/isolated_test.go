@@ -113,7 +113,8 @@ func TestBreachedTenantIsNotPublished(t *testing.T) {
 	b.Expect(t, acme, operator.Ready(), breached("has USAGE on schema tenantry"))
 }
 
-// An operator that was just started finds no room to look: it says that it does not know.
+// An operator that was just started finds no room to look, and no word of an earlier look in the registry:
+// it says that it does not know.
 func TestIsolatedIsUnknownWithoutALook(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -121,6 +122,7 @@ func TestIsolatedIsUnknownWithoutALook(t *testing.T) {
 	b.settle(t)
 	acme := b.tenant(t, "acme")
 	operator.Hold(t, keys(b.secret(t, acme))["uri"])
+	b.sql(t, "UPDATE tenantry.tenant SET login_proof = ''")
 	b.restart(t)
 	b.pass(t, b.Set)
 	b.pass(t, b.Database)
