@@ -31,12 +31,12 @@ func peerRows(b *testing.B) []row {
 	return []row{bound, goose, migrate}
 }
 
-// buildPeers builds the program of the module beside this package.
+// buildPeers builds the program of hack/tools/peers.
 func buildPeers(b *testing.B) string {
 	b.Helper()
 	program := filepath.Join(b.TempDir(), "peers")
 	build := exec.CommandContext(b.Context(), "go", "build", "-o", program, ".")
-	build.Dir, build.Env = "peers", append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	build.Dir, build.Env = "../../hack/tools/peers", append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("build peers: %v\n%s", err, out)
 	}

@@ -1,4 +1,4 @@
-module github.com/tenantry/tenantry/test/bench/peers
+module github.com/tenantry/tenantry/hack/tools/peers
 
 go 1.26.0
 
