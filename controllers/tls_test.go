@@ -133,8 +133,10 @@ func TestCustomDomainsShareAShard(t *testing.T) {
 	shop, store := b.custom("shop"), b.custom("store")
 	acme := b.Tenant("acme", b.Host("acme"), shop)
 	b.Create(t, acme)
+	b.pass(t, acme) // orders the certificate
 	b.serve(t, acme)
 	operator.Update(t, b.Servers, acme, func(tn *v1alpha1.Tenant) { tn.Spec.Domains = append(tn.Spec.Domains, store) })
+	b.pass(t, acme)
 	b.serve(t, acme)
 	want := map[string][]string{b.Class.Name + "-tls-0": {shop, store}}
 	if diff := cmp.Diff(want, b.shards(t), sorted); diff != "" {
