@@ -186,7 +186,7 @@ func planned(ms *v1alpha1.MigrationSet, set *migrations.Set) *v1alpha1.DryRunSta
 		}
 		if st.Planned++; len(st.Plan) < maxPlan {
 			st.Plan = append(st.Plan, v1alpha1.PlannedMigration{
-				Version: string(m.Version), File: m.File, Transactional: m.Transactional, Statements: int32(min(len(m.Statements), migrations.MaxFileBytes)), //nolint:gosec // bounded by min
+				Version: string(m.Version), File: m.File, Transactional: m.Transactional, Statements: int32(min(len(m.Statements), migrations.MaxFileBytes)),
 			})
 		}
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/tenantry/tenantry/internal/postgres"
 )
 
-func openScratch(t *testing.T, db *postgres.DB, uid string) *postgres.Scratch {
+func openScratch(t *testing.T, db *postgres.DB) *postgres.Scratch {
 	t.Helper()
 	must(db.EnsureMigrator(t.Context(), "team/set"))(t)
-	s := must(db.OpenScratch(t.Context(), scratchOf(uid)))(t)
+	s := must(db.OpenScratch(t.Context(), scratchOf("set-1")))(t)
 	t.Cleanup(func() { _ = s.Close(t.Context()) }) // its pool waits for the guard's connection
 	return s
 }
@@ -31,7 +31,7 @@ func leftovers(t *testing.T, db *postgres.DB) string {
 // A scratch schema is like a tenant's for those who migrate it, and no tenant for all others.
 func TestScratch(t *testing.T) {
 	db := newDB(t)
-	s := openScratch(t, db, "set-1")
+	s := openScratch(t, db)
 	login := must(db.EnsureMigrator(t.Context(), "team/set"))(t)
 	exec(t, login, "SET ROLE "+quote(s.Owner), "CREATE TABLE "+quote(s.Schema, "t")+" (id int)",
 		"CREATE FUNCTION "+quote(s.Schema, "f")+"() RETURNS int LANGUAGE sql AS 'SELECT 1'")
@@ -65,7 +65,7 @@ func TestScratch(t *testing.T) {
 // Of two runners one waits. When the first one's process dies, the other drops what it left.
 func TestScratchIsOneRunners(t *testing.T) {
 	db := newDB(t)
-	first := openScratch(t, db, "set-1")
+	first := openScratch(t, db)
 	second := open(t, db.Config())
 	for what, err := range map[string]error{
 		"OpenScratch": func() error { _, err := second.OpenScratch(t.Context(), scratchOf("set-1")); return err }(),
@@ -99,7 +99,7 @@ func TestScratchIsOneRunners(t *testing.T) {
 func TestSweepScratch(t *testing.T) {
 	db := newDB(t)
 	super := admin(t, db.Config().Database())
-	s := openScratch(t, db, "set-1")
+	s := openScratch(t, db)
 	login := must(db.EnsureMigrator(t.Context(), "team/set"))(t)
 	exec(t, login, "SET ROLE "+quote(s.Owner), "SET search_path = "+quote(s.Schema),
 		`DO $$ BEGIN FOR i IN 1..210 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY)', i); END LOOP; END $$`)
@@ -133,7 +133,7 @@ func TestSweepScratch(t *testing.T) {
 // The session of a runner that is gone is ended by the migrator itself.
 func TestEndSessionsInScratch(t *testing.T) {
 	db := newDB(t)
-	s := openScratch(t, db, "set-1")
+	s := openScratch(t, db)
 	login := must(db.EnsureMigrator(t.Context(), "team/set"))(t)
 	gone := make(chan error, 1)
 	go func() {
@@ -173,7 +173,7 @@ func TestRegistryUpgrade(t *testing.T) {
 	if got := query(t, super, `SELECT count(*) FROM tenantry.tenant`); got != "1" {
 		t.Errorf("%s tenants are left", got)
 	}
-	if err := openScratch(t, db, "set-1").Close(t.Context()); err != nil {
+	if err := openScratch(t, db).Close(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
