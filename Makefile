@@ -86,6 +86,12 @@ probes: ## Attack tenants, operator and server on real servers; print what came 
 	cd test/probes && TENANTRY_PROBES_IN_FULL=1 go test -timeout 60m -count 1
 	cd test/scenarios && TENANTRY_PROBES_IN_FULL=1 go test -timeout 15m -count 1 -run TestConfusedDeputy
 
+.PHONY: fleet
+fleet: ## Roll a version out over 1,000 tenants with planted failures, and kill the operator 20 times meanwhile.
+	go run ./hack/local tools $(TEST_TOOLS)
+	cd test/faults && TENANTRY_FLEET_TENANTS=$${TENANTRY_FLEET_TENANTS:-1000} TENANTRY_FLEET_KILLS=$${TENANTRY_FLEET_KILLS:-20} \
+		go test -timeout 60m -count 1 -v
+
 .PHONY: bench
 bench: ## Run the benchmarks on real servers; docs/performance.md explains the table.
 	go run ./hack/local tools $(TEST_TOOLS) traefik
