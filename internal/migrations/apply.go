@@ -68,6 +68,7 @@ func (r *runner) apply(ctx context.Context, target Version) (Result, error) {
 		}
 		again, reason := r.retryable(err)
 		if !again || try >= r.policy.tries {
+			r.renew(err)
 			return r.result, r.explain(err, reason)
 		}
 		// Another runner's sleep should not hold a connection of the pool.
@@ -165,6 +166,17 @@ func (r *runner) release(ctx context.Context) {
 	}
 	r.conn.Release()
 	r.conn, r.dirty = nil, false
+}
+
+// limitExceeded is the SQLSTATE of a bound that the server's administrator set, such as temp_file_limit.
+const limitExceeded = "53400"
+
+// renew lets the next try begin on a new session where this one met such a bound: sessions keep those with
+// which they began, and who raised one would be told for up to half an hour that it is exceeded.
+func (r *runner) renew(err error) {
+	if failed, ok := errors.AsType[*stepError](err); ok && failed.server() != nil && failed.server().Code == limitExceeded {
+		r.pool.Reset()
+	}
 }
 
 func clean(ctx context.Context, conn *pgxpool.Conn) bool {

@@ -121,8 +121,10 @@ func (f *fleet) cutter(t *testing.T) (stop func() bool) {
 func (p *planted) texts() map[string][]string {
 	file, stays := p.fleet.file(), fmt.Sprintf("the schema stays at version %d", p.version-1)
 	return map[string][]string{
-		p.bad: {v1alpha1.ReasonMigrationFailed, file + " line 1: ", fmt.Sprintf(`check constraint "note_%d" of relation "note" is violated by some row`, p.version),
-			"(23514)", stays},
+		p.bad: {
+			v1alpha1.ReasonMigrationFailed, file + " line 1: ",
+			fmt.Sprintf(`check constraint "note_%d" of relation "note" is violated by some row`, p.version), "(23514)", stays,
+		},
 		p.taken:  {v1alpha1.ReasonMigrationFailed, file + " line 2: ", fmt.Sprintf(`type "mood_%d" already exists`, p.version), "(42710)", stays},
 		p.full:   {v1alpha1.ReasonMigrationFailed, file + " line 4: ", "temporary file size exceeds", "(53400)", stays},
 		p.locked: {v1alpha1.ReasonMigrationLocked, file + " line 1: ", "another session holds a lock", "(55P03)", stays},

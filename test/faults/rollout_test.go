@@ -71,7 +71,7 @@ func (f *fleet) undisturbed(t *testing.T, where faults) (map[string]end, setEnd)
 // harassed is the same rollout with an operator that is killed at random moments of it.
 func (f *fleet) harassed(t *testing.T, where faults, kills int) (map[string]end, setEnd) {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any will do
+	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv(seedVariable); text != "" {
 		var err error
 		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
@@ -79,7 +79,7 @@ func (f *fleet) harassed(t *testing.T, where faults, kills int) (map[string]end,
 		}
 	}
 	t.Logf("%s=%d repeats the moments of the kills", seedVariable, seed)
-	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // moments, no secrets
+	random := rand.New(rand.NewPCG(seed, seed))
 	p := f.plant(t, where)
 	cut := f.cutter(t)
 	f.ship(t, int32(len(p.failing())))
@@ -139,7 +139,7 @@ func (p *planted) ended(t *testing.T) (map[string]end, setEnd) {
 			t.Errorf("end of %s (-want +got):\n%s", name, diff)
 		}
 	}
-	n, failed := int32(len(f.ringOf)), int32(len(p.failing())) //nolint:gosec // small
+	n, failed := int32(len(f.ringOf)), int32(len(p.failing()))
 	got := []any{len(ends), set.Tenants, set.Updated, set.Failed, set.Pending, set.Spare, set.Position, set.Version, set.Previous, set.Stops}
 	if diff := cmp.Diff([]any{int(n), n, n - failed, failed, int32(0), int32(0), "", "0", "1", int32(0)}, got); diff != "" {
 		t.Errorf("tenants, of the set, updated, failed, pending, budget left, position, version, previous, stops (-want +got):\n%s", diff)

@@ -23,7 +23,7 @@ func (f *fleet) stopped(t *testing.T, where faults) {
 	t.Helper()
 	p := f.plant(t, where)
 	cut := f.cutter(t)
-	f.ship(t, int32(len(p.failing())-1)) //nolint:gosec // small
+	f.ship(t, int32(len(p.failing())-1))
 	seen := p.watch(t)
 	spent := operator.Want{
 		Reason: v1alpha1.ReasonFailureBudgetSpent, KStatus: status.FailedStatus,
