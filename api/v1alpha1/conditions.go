@@ -205,6 +205,10 @@ const (
 	ReasonMigrationDecisionNeeded = "MigrationDecisionNeeded"
 	// ReasonLedgerUnusable : tenantry_migrations is not the table that the operator made.
 	ReasonLedgerUnusable = "LedgerUnusable"
+	// ReasonJobFailed : the Job that migrates the tenant failed, or went before it had ended.
+	ReasonJobFailed = "JobFailed"
+	// ReasonJobIncomplete : the Job ended well, and the framework's table lacks what is expected.
+	ReasonJobIncomplete = "JobIncomplete"
 	// ReasonSharedNotMigrated : the shared schema is not at its version yet.
 	ReasonSharedNotMigrated = "SharedNotMigrated"
 )

@@ -19,11 +19,18 @@ const (
 	FormatFlyway MigrationFormat = "Flyway"
 )
 
-// MigrationSetSpec says where versioned SQL comes from and how it is run.
+// MigrationSetSpec says where versioned SQL comes from, or which program migrates, and how a version
+// goes to tenants.
+// +kubebuilder:validation:XValidation:rule="has(self.source) != has(self.job)",message="a set has one of source (SQL files that the operator runs) and job (a program of the product that migrates)"
 type MigrationSetSpec struct {
 	// source is where the files are.
-	// +required
+	// +optional
 	Source MigrationSource `json:"source,omitzero"`
+
+	// job migrates by the product's own program, instead of files: Django, Rails, Flyway, Prisma and
+	// others. What is said of files (format, lint, dry run, checkpoints) is nothing to it.
+	// +optional
+	Job *MigrationJob `json:"job,omitempty"`
 
 	// format is the convention of the files: Auto, Plain, Goose, GolangMigrate or Flyway.
 	// +optional

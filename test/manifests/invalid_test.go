@@ -130,7 +130,7 @@ var badObjects = map[string]badCase{
 	"probe of no path":    {"TenantClass", `spec: {routing: {probe: {path: healthz}}}`, "should match"},
 	"probe without pause": {"TenantClass", `spec: {routing: {probe: {intervalSeconds: 1}}}`, "greater than or equal to 5"},
 
-	"set without source":                {"MigrationSet", `spec: {source: null}`, "source: Required value"},
+	"set without source":                {"MigrationSet", `spec: {source: null}`, "a set has one of source"},
 	"lint of no rule":                   {"MigrationSet", `spec: {lint: {rules: [{name: drop-tabel, action: Warn}]}}`, "Unsupported value: \"drop-tabel\""},
 	"lint of a rule, without action":    {"MigrationSet", `spec: {lint: {rules: [{name: drop-table}]}}`, "action: Required value"},
 	"lint of a rule, twice":             {"MigrationSet", `spec: {lint: {rules: [{name: Lock, action: Warn}, {name: Lock, action: Allow}]}}`, "Duplicate value"},
