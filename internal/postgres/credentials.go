@@ -151,6 +151,11 @@ func (db *DB) retire(ctx context.Context, uid, schema, state string) error {
 	if err != nil || own == nil {
 		return err
 	}
+	if state != "" {
+		if err := db.finishJob(ctx, uid, schema); err != nil {
+			return err
+		}
+	}
 	return db.endSessions(ctx, own, own.logins()...)
 }
 
@@ -192,9 +197,9 @@ const sessionsEnd = 10 * time.Second
 // ReasonSessionsRemain : sessions of the tenant's login do not end.
 const ReasonSessionsRemain = "SessionsRemain"
 
-// endSessions ends the sessions of roles that can no longer log in, and waits until they are gone.
-// Only a role itself, a member that inherits its rights, or a superuser may end its sessions, so
-// the operator does it as the role.
+// endSessions ends the sessions of roles that can no longer log in with what those sessions had, and waits
+// until they are gone. Only a role itself, a member that inherits its rights, or a superuser may end its
+// sessions, so the operator does it as the role.
 func (db *DB) endSessions(ctx context.Context, row *registered, logins ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, sessionsEnd)
 	defer cancel()

@@ -88,7 +88,7 @@ func readRemains(ctx context.Context, tx pgx.Tx, row *registered) (r remains, er
 		EXISTS (SELECT FROM pg_roles WHERE rolname = $2),
 		ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($3) ORDER BY length(rolname) DESC, rolname),
 		current_setting('server_version_num')::int`,
-		row.Schema, row.Owner, row.logins()).Scan(&r.schema, &r.owner, &r.logins, &r.version)
+		row.Schema, row.Owner, append(row.logins(), row.job())).Scan(&r.schema, &r.owner, &r.logins, &r.version)
 	return r, err
 }
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -41,6 +42,7 @@ func (c *catalog) observation(t Tenant) Observation {
 		Drift:   p.drift(),
 		Foreign: p.foreign,
 		Domains: c.Domains,
+		JobLogin: slices.ContainsFunc(c.Members, c.isJob),
 	}
 	if c.App != nil {
 		o.AppOID = c.App.OID

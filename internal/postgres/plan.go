@@ -339,6 +339,7 @@ func (p *plan) strangers(c *catalog) {
 		case m.Member == c.keeper && !m.Inherit && !m.Set: // since 16: who made a role has ADMIN on it
 		case m.Role == c.names.App && (m.Member == c.names.Second() || isClassLogin(m.Member)):
 		case m.Role == c.names.Reader() && m.Member == c.names.SecondReader():
+		case c.isJob(m):
 		case m.Role == c.Group, c.isMigrator(m) && !c.isOtherMigrator(m), c.isOtherMigrator(m) && c.mayTake(m):
 		default:
 			p.foreign = append(p.foreign, c.stranger(m))
@@ -357,6 +358,10 @@ func (c *catalog) stranger(m membership) Excess {
 		e.Mend += " GRANTED BY " + ident(m.Grantor)
 	}
 	return e
+}
+
+func (c *catalog) isJob(m membership) bool {
+	return m.Role == c.names.Owner && m.Member == c.names.Job()
 }
 
 func (c *catalog) isMigrator(m membership) bool {

@@ -66,6 +66,8 @@ type Observation struct {
 	AppOID, SecondOID uint32
 	// Proof is what SetProof wrote last.
 	Proof string
+	// JobLogin: a Job was let into the schema, and its login was not taken away yet.
+	JobLogin bool
 	// Domains are the tenant's hosts by the registry's word, the primary one first.
 	Domains []string
 	// Drift is what Provision would mend, for people's eyes.
