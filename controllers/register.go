@@ -5,11 +5,14 @@ import (
 	"context"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -27,6 +30,7 @@ import (
 	"github.com/tenantry/tenantry/internal/databases"
 	"github.com/tenantry/tenantry/internal/dns"
 	"github.com/tenantry/tenantry/internal/dryrun"
+	"github.com/tenantry/tenantry/internal/jobs"
 	"github.com/tenantry/tenantry/internal/listeners"
 	"github.com/tenantry/tenantry/internal/logins"
 	"github.com/tenantry/tenantry/internal/namespaces"
@@ -72,6 +76,14 @@ func Scheme() *runtime.Scheme {
 	return scheme
 }
 
+// CacheOptions keep in memory what is in the namespaces into which the operator looks, and of Jobs only those
+// that it made: a cluster may have many others.
+func CacheOptions(watched namespaces.Set) cache.Options {
+	return cache.Options{DefaultNamespaces: watched.Cache(), ByObject: map[client.Object]cache.ByObject{
+		&batchv1.Job{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
+	}}
+}
+
 // Reconcilers are all controllers, with what they share made once.
 type Reconcilers struct {
 	Tenant         *tenant.Reconciler
@@ -98,7 +110,7 @@ func New(c client.Client, live client.Reader, recorder events.EventRecorder, poo
 		Tenant: &tenant.Reconciler{
 			Client: c, Live: live, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader, Prober: probing.New(),
 			Claims: keeper, Policies: judge, Publisher: publisher, Permits: permits, Logins: secrets, Quotas: quotas.New(),
-			Certificates: certs, Listeners: edge,
+			Certificates: certs, Listeners: edge, Jobs: &jobs.Keeper{Client: c, Live: live}, Batches: &jobs.Gatherer{},
 		},
 		TenantClass: &tenantclass.Reconciler{
 			Client: c, Status: status, Claims: keeper, Publisher: publisher, Certificates: certs, Listeners: edge,

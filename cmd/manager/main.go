@@ -10,7 +10,6 @@ import (
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -70,7 +69,7 @@ func run(o options) error {
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        controllers.Scheme(),
 		Metrics:                       metricsOptions(o),
-		Cache:                         cache.Options{DefaultNamespaces: watched.Cache()},
+		Cache:                         controllers.CacheOptions(watched),
 		HealthProbeBindAddress:        o.probeAddress,
 		LeaderElection:                o.leaderElect,
 		LeaderElectionID:              "tenantry.dev",

@@ -76,18 +76,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	before := ms.DeepCopy()
 	base := before.DeepCopy() // moves with what is written in between
 	now := time.Now()
-	set, had, err := r.vet(ctx, ms)
+	set, look, again, err := r.examine(ctx, base, ms, now)
 	if errors.Is(err, sources.ErrPending) && conditions.IsTrue(ms, v1alpha1.ConditionReady) {
 		return ctrl.Result{RequeueAfter: sources.Patience}, nil // What was said stands until there is news.
-	}
-	var look time.Duration
-	var again time.Time
-	if err == nil {
-		if look, err = r.gate(ctx, base, ms, set, had, now); err == nil {
-			again = r.checkpoints(ctx, ms, set)
-		}
-	} else if fault.KindOf(err) != fault.Transient {
-		withdraw(ms)
 	}
 	settle(base, ms, set)
 	tenants, listErr := r.fleet(ctx, ms)
@@ -124,6 +115,25 @@ func sooner(delay time.Duration, moment, now time.Time) time.Duration {
 	return delay
 }
 
+// examine reads the set, and publishes its version if nothing stands against it. It says when to look again.
+func (r *Reconciler) examine(ctx context.Context, base, ms *v1alpha1.MigrationSet, now time.Time) (
+	set *migrations.Set, look time.Duration, again time.Time, err error,
+) {
+	if ms.Spec.Job != nil {
+		publishJob(ms)
+		return nil, 0, again, nil
+	}
+	set, had, err := r.vet(ctx, ms)
+	if err == nil {
+		if look, err = r.gate(ctx, base, ms, set, had, now); err == nil {
+			again = r.checkpoints(ctx, ms, set)
+		}
+	} else if fault.KindOf(err) != fault.Transient {
+		withdraw(ms)
+	}
+	return set, look, again, err
+}
+
 // vet loads the set and holds it against what tenants already have. A digest that was published
 // before needs no second look.
 func (r *Reconciler) vet(ctx context.Context, ms *v1alpha1.MigrationSet) (*migrations.Set, history, error) {
@@ -148,6 +158,9 @@ func publish(ms *v1alpha1.MigrationSet, set *migrations.Set) {
 // summary also warns of what PostgreSQL's parser did not understand: the server may be newer than the
 // parser and know it, or the first tenant's migration will fail there.
 func summary(ms *v1alpha1.MigrationSet, set *migrations.Set) string {
+	if ms.Spec.Job != nil {
+		return summaryOfJob(ms.Spec.Job)
+	}
 	text := fmt.Sprintf("%d migrations (%s) up to version %s", ms.Status.Migrations, ms.Status.Format, ms.Status.Version)
 	if set == nil {
 		return text

@@ -44,6 +44,14 @@ func (a *attempts) last(uid types.UID, of string, now time.Time) error {
 	return &again
 }
 
+// knows says whether the failure of this work was noted, however long ago.
+func (a *attempts) knows(uid types.UID, of string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f, ok := a.failed[uid]
+	return ok && f.of == of
+}
+
 // note keeps the outcome of a try. Only what an edit mends is kept; the rest is tried again soon.
 func (a *attempts) note(uid types.UID, of string, err error, now time.Time) {
 	a.mu.Lock()

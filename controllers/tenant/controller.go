@@ -24,6 +24,7 @@ import (
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/databases"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/jobs"
 	"github.com/tenantry/tenantry/internal/listeners"
 	"github.com/tenantry/tenantry/internal/logins"
 	"github.com/tenantry/tenantry/internal/migrations"
@@ -45,6 +46,8 @@ import (
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=gateways;gatewayclasses,verbs=get;list;watch
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=get;list;watch;create;update;delete
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // recheck is how often a Ready tenant is looked at without cause: nothing in Kubernetes tells that
@@ -71,6 +74,10 @@ type Reconciler struct {
 	Certificates *certificates.Keeper
 	Listeners    *listeners.Keeper
 	Prober       *probing.Prober
+	// Jobs are those that migrate tenants by a program of the product, Batches put tenants together for
+	// them.
+	Jobs    *jobs.Keeper
+	Batches *jobs.Gatherer
 
 	// RecallWithin is how old a look at a tenant's database may be in a pass that nothing there calls for;
 	// 0 makes every pass look itself.
@@ -163,6 +170,11 @@ func onlyRoutesWait(errs []error) bool {
 func conclude(t *v1alpha1.Tenant, errs []error, s *scope) (ctrl.Result, error) {
 	if len(errs) == 0 {
 		return conditions.Conclude(t, nil, s.summary())
+	}
+	if len(errs) == 1 && s.version != "" && fault.ReasonOf(errs[0]) == v1alpha1.ReasonProgressing {
+		// A Job is at work: the customer works at the old version until there is a verdict.
+		conditions.Progress(t, fault.Of(errs[0], "").Message)
+		return ctrl.Result{RequeueAfter: fault.Of(errs[0], "").After}, nil
 	}
 	result, err := conditions.Conclude(t, errs[0], "")
 	for _, other := range errs[1:] {

@@ -28,6 +28,7 @@ import (
 // served, and a host is free for others only when nothing of this tenant answers on it.
 var deletion = []func(*Reconciler, context.Context, *scope) error{
 	(*Reconciler).closeRoutes,
+	(*Reconciler).leaveJobs,
 	(*Reconciler).leaveDatabase,
 	(*Reconciler).removeSecrets,
 	(*Reconciler).removeRoutes,

@@ -13,6 +13,7 @@ import (
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/consent"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/jobs"
 	"github.com/tenantry/tenantry/internal/migrations"
 	"github.com/tenantry/tenantry/internal/postgres"
 	"github.com/tenantry/tenantry/internal/rollout"
@@ -25,9 +26,17 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 	s.version, s.digest = s.observed.Version, s.observed.Digest
 	s.tenant.Status.Version = s.version
 	if s.wanted.MigrationSet == "" {
-		return outcome{reason: v1alpha1.ReasonNotRequested, message: "The class names no MigrationSet"}, nil
+		return outcome{reason: v1alpha1.ReasonNotRequested, message: "The class names no MigrationSet"}, r.endStrayJob(ctx, s, nil)
 	}
 	ms, set, err := r.migrationSet(ctx, s)
+	if err == nil && ms.Spec.Job != nil {
+		return r.migrateByJob(ctx, s, ms)
+	}
+	if err == nil || fault.ReasonOf(err) == v1alpha1.ReasonMigrationSetNotFound {
+		if err := r.endStrayJob(ctx, s, ms); err != nil {
+			return outcome{}, err
+		}
+	}
 	if err != nil {
 		if hasPublished(s, ms) {
 			s.tenant.Status.Digest = s.digest
@@ -179,9 +188,9 @@ func known(set *migrations.Set, target migrations.Version, result migrations.Res
 	return versions
 }
 
-// migrationSet returns the set that the class names, if its controller has vetted just this state
-// of it and the tenant's namespace may use it. Beside an error there is a set if it is Ready and its files
-// cannot be had.
+// migrationSet returns the set that the class names, and its files unless it has a Job, if its controller
+// has vetted just this state of it and the tenant's namespace may use it. Beside an error there is a set if
+// it is Ready and its files cannot be had.
 func (r *Reconciler) migrationSet(ctx context.Context, s *scope) (*v1alpha1.MigrationSet, *migrations.Set, error) {
 	ref := s.class.Spec.MigrationSetRef
 	ms := &v1alpha1.MigrationSet{}
@@ -203,6 +212,13 @@ func (r *Reconciler) migrationSet(ctx context.Context, s *scope) (*v1alpha1.Migr
 	// A verdict on an older spec will do: what it was about is in the digest, the rest is read here.
 	if !conditions.IsTrue(ms, v1alpha1.ConditionReady) && !onlyTheNewestFails(ms) {
 		return nil, nil, notReady(ms)
+	}
+	if ms.Spec.Job != nil {
+		if jobs.Digest(ms.Spec.Job) == ms.Status.Digest {
+			return ms, nil, nil
+		}
+		return nil, nil, fault.NewWaiting(v1alpha1.ReasonMigrationSetNotReady, 5*time.Second,
+			"MigrationSet %s/%s has changed and is being looked at", ms.Namespace, ms.Name)
 	}
 	set, err := r.Sources.Published(ctx, ms)
 	switch {
@@ -237,9 +253,8 @@ func notReady(ms *v1alpha1.MigrationSet) error {
 // sharedFirst keeps tenants' migrations behind those of the shared schema, which they may refer to: behind
 // its newest version, and behind the one that a file names as needed, which may not have been shipped yet.
 func sharedFirst(tdb *v1alpha1.TenantDatabase, set *migrations.Set, upto migrations.Version) error {
-	if tdb.Spec.Shared != nil && !conditions.Current(tdb, v1alpha1.ConditionSharedMigrated) {
-		return fault.NewWaiting(v1alpha1.ReasonSharedNotMigrated, time.Minute,
-			"The shared schema of TenantDatabase %s/%s is not at its version yet%s", tdb.Namespace, tdb.Name, because(tdb))
+	if err := sharedReady(tdb); err != nil {
+		return err
 	}
 	needed, has := set.NeedsShared(upto), migrations.Version(tdb.Status.SharedVersion)
 	if needed.Compare(has) <= 0 {
@@ -248,6 +263,15 @@ func sharedFirst(tdb *v1alpha1.TenantDatabase, set *migrations.Set, upto migrati
 	return fault.NewWaiting(v1alpha1.ReasonSharedNotMigrated, time.Minute,
 		"Version %s needs version %s of the shared schema (tenantry:requires-shared), and that of TenantDatabase %s/%s is at %q; ship the shared migrations first",
 		upto, needed, tdb.Namespace, tdb.Name, has)
+}
+
+// sharedReady says whether the shared schema, if there is one, stands at its newest version.
+func sharedReady(tdb *v1alpha1.TenantDatabase) error {
+	if tdb.Spec.Shared == nil || conditions.Current(tdb, v1alpha1.ConditionSharedMigrated) {
+		return nil
+	}
+	return fault.NewWaiting(v1alpha1.ReasonSharedNotMigrated, time.Minute,
+		"The shared schema of TenantDatabase %s/%s is not at its version yet%s", tdb.Namespace, tdb.Name, because(tdb))
 }
 
 // pinnedVersion is the tenant's pin as the set writes it.

@@ -57,6 +57,7 @@ func (db *DB) EnableJobLogin(ctx context.Context, uid string, terms JobTerms) (J
 	if err != nil {
 		return JobLogin{}, err
 	}
+	defer db.recent.changed(schema)
 	var row *registered
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		if row, err = lockOwn(ctx, tx, uid, schema); err != nil {
@@ -137,6 +138,7 @@ func (db *DB) FinishJobLogin(ctx context.Context, uid, schema string) error {
 }
 
 func (db *DB) finishJob(ctx context.Context, uid, schema string) error {
+	defer db.recent.changed(schema)
 	var own *registered
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
 		own = nil

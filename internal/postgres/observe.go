@@ -39,9 +39,9 @@ func (c *catalog) observation(t Tenant) Observation {
 
 		SecondReaderCanLogin: c.SecondReader != nil && c.SecondReader.Login,
 
-		Drift:   p.drift(),
-		Foreign: p.foreign,
-		Domains: c.Domains,
+		Drift:    p.drift(),
+		Foreign:  p.foreign,
+		Domains:  c.Domains,
 		JobLogin: slices.ContainsFunc(c.Members, c.isJob),
 	}
 	if c.App != nil {

@@ -78,6 +78,9 @@ func (p *Permits) Start(a Ask) bool {
 	}
 	l := f.lane(a.Database)
 	l.most = a.MaxInFlight
+	if l.busy[a.Tenant] {
+		return true // It began in an earlier pass.
+	}
 	delete(l.called, a.Tenant)
 	l.forgetLate(a.Now, p.patience)
 	if l.most > 0 && len(l.busy)+len(l.called) >= l.most {

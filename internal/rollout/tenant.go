@@ -47,6 +47,7 @@ func (t Tenant) Key() string { return t.Namespace + "/" + t.Name }
 var refused = []string{
 	v1alpha1.ReasonMigrationFailed, v1alpha1.ReasonChecksumChanged, v1alpha1.ReasonMigrationRemoved, v1alpha1.ReasonOutOfOrder,
 	v1alpha1.ReasonDowngradeRefused, v1alpha1.ReasonMigrationDecisionNeeded, v1alpha1.ReasonLedgerUnusable,
+	v1alpha1.ReasonJobFailed, v1alpha1.ReasonJobIncomplete,
 }
 
 // Refused says whether a reason of Migrated is one that only an edit mends.

@@ -56,6 +56,10 @@ func NewLoader(metadata, live client.Reader) *Loader {
 // set's status (see Resolve). Errors are faults: SourceNotFound names what is missing, InvalidMigration
 // names file and line.
 func (l *Loader) Load(ctx context.Context, ms *v1alpha1.MigrationSet) (*migrations.Set, error) {
+	if ms.Spec.Job != nil {
+		return nil, fault.NewInvalid(v1alpha1.ReasonInvalidMigration,
+			"MigrationSet %s/%s has no files: its Jobs migrate tenants' schemas; a shared schema needs a set with spec.source", ms.Namespace, ms.Name)
+	}
 	if ms.Spec.Source.OCI != nil {
 		return l.loadArtifact(ctx, ms)
 	}

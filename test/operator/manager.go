@@ -8,7 +8,6 @@ import (
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -31,7 +30,7 @@ type Process struct {
 func (s *Servers) Run(options controllers.Options) (*Process, error) {
 	mgr, err := ctrl.NewManager(s.Operator, ctrl.Options{
 		Scheme:                  controllers.Scheme(),
-		Cache:                   cache.Options{DefaultNamespaces: options.Namespaces.Cache()},
+		Cache:                   controllers.CacheOptions(options.Namespaces),
 		Metrics:                 metricsserver.Options{BindAddress: "0"},
 		GracefulShutdownTimeout: new(stopWithin / 2),
 		// The names belong to one manager in one process; here managers follow one another.

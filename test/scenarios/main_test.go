@@ -20,7 +20,11 @@ var servers *operator.Servers
 var process *operator.Process
 
 func TestMain(m *testing.M) {
-	os.Exit(operator.Main(m, &servers, answer, restart))
+	code := operator.Main(m, &servers, answer, restart)
+	if productDir != "" {
+		_ = os.RemoveAll(productDir)
+	}
+	os.Exit(code)
 }
 
 // few connections a database suit the many databases of these tests.

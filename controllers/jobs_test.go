@@ -1,0 +1,158 @@
+package controllers_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/test/operator"
+)
+
+// byJobs is a bench whose tenants are migrated by Jobs that nobody runs: there is no kubelet.
+func byJobs(t *testing.T) *bench {
+	t.Helper()
+	b := newBench(t)
+	b.Set.Spec.Source = v1alpha1.MigrationSource{}
+	b.Set.Spec.Job = &v1alpha1.MigrationJob{
+		Framework: v1alpha1.FrameworkRails, Version: "v1", Expect: []string{"7"},
+		Template: v1alpha1.JobTemplate{Image: "registry.example/desk:v1", Command: []string{"true"}},
+	}
+	return b.settle(t)
+}
+
+// theJob returns the only Job, nil if there is none.
+func (b *bench) theJob(t *testing.T) *batchv1.Job {
+	t.Helper()
+	var list batchv1.JobList
+	if err := b.Admin.List(t.Context(), &list, client.InNamespace(b.Namespace)); err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Items) > 1 {
+		t.Fatalf("%d Jobs", len(list.Items))
+	}
+	if len(list.Items) == 0 {
+		return nil
+	}
+	return &list.Items[0]
+}
+
+// migrated is what the Job's program would have done.
+func (b *bench) migrated(t *testing.T, tenant *v1alpha1.Tenant) {
+	t.Helper()
+	owner := "tn_" + b.Name + "__" + tenant.Status.Schema + "_owner"
+	b.script(t, fmt.Sprintf(`SET ROLE %q; CREATE TABLE %[2]s.schema_migrations (version varchar PRIMARY KEY); INSERT INTO %[2]s.schema_migrations VALUES ('7')`, owner, tenant.Status.Schema))
+}
+
+// A tenant whose Job runs, or that is at the version, costs no write, also after a restart. This test does
+// not run beside others.
+func TestJobsCostNoWritesAtRest(t *testing.T) {
+	b := byJobs(t)
+	acme := b.Tenant("acme")
+	b.Create(t, acme)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "Job "+b.Namespace+"/app-", "migrates schema"))
+	all := []conditions.Object{b.Set, acme}
+	b.pass(t, b.Set)
+	b.pass(t, acme)
+	b.steady(t, "passes while a Job runs", all)
+	b.restart(t)
+	b.pass(t, b.Database)
+	b.pass(t, acme)
+	b.steady(t, "passes while a Job runs, after a restart", all)
+	if job := b.theJob(t); job == nil || *job.Spec.Suspend {
+		t.Fatalf("there is no Job that may run: %v", job)
+	}
+	b.migrated(t, acme)
+	b.Delete(t, b.theJob(t))
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	b.pass(t, b.Set)
+	b.steady(t, "passes at the version", all)
+}
+
+// An operator that dies after any of its writes leaves nothing that the next one does not make good: in the
+// end there is one Job, it may run, and what its Secret says works.
+func TestCrashesAroundAJob(t *testing.T) {
+	t.Parallel()
+	for writes := range 9 {
+		t.Run(fmt.Sprint(writes), func(t *testing.T) {
+			t.Parallel()
+			b := byJobs(t)
+			acme := b.Tenant("acme")
+			b.Create(t, acme)
+			dying := servers.DyingReconcilers(t, writes)
+			for range 3 {
+				if _, err := dying.Reconcile(t.Context(), acme); err != nil && !errors.Is(err, operator.ErrCrash) {
+					t.Log(err)
+				}
+			}
+			b.pass(t, acme)
+			b.pass(t, acme)
+			job := b.theJob(t)
+			if job == nil || *job.Spec.Suspend {
+				t.Fatalf("there is no Job that may run: %v", job)
+			}
+			secret := &corev1.Secret{}
+			if err := b.Admin.Get(t.Context(), client.ObjectKeyFromObject(job), secret); err != nil {
+				t.Fatal(err)
+			}
+			if got := operator.Query[string](t, string(secret.Data["DATABASE_URL"]), "SELECT current_user::text"); got != "tn_"+b.Name+"__"+acme.Status.Schema+"_owner" {
+				t.Errorf("the Job is %s in the database", got)
+			}
+		})
+	}
+}
+
+// A shared schema has no Jobs.
+func TestSharedSchemaNeedsFiles(t *testing.T) {
+	t.Parallel()
+	b := byJobs(t)
+	operator.Update(t, b.Servers, b.Database, func(tdb *v1alpha1.TenantDatabase) {
+		tdb.Spec.Shared = &v1alpha1.SharedSchema{SchemaName: "shared", MigrationSetRef: v1alpha1.LocalReference{Name: "app"}}
+	})
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Stalled("SharedMigrated", v1alpha1.ReasonInvalidMigration, "a shared schema needs a set with spec.source"))
+}
+
+// What the API server does not let in is said, and nothing is left.
+func TestRefusedJob(t *testing.T) {
+	t.Parallel()
+	b := byJobs(t)
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Job.Template.ServiceAccountName = "No Name" })
+	b.pass(t, b.Set)
+	acme := b.Tenant("acme")
+	b.Create(t, acme)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonJobFailed, "the API server refuses the Job", "serviceAccountName"))
+	if job := b.theJob(t); job != nil {
+		t.Errorf("Job %s is there", job.Name)
+	}
+}
+
+// A Job that somebody deletes has failed: it is not begun anew unasked, and its login ends.
+func TestDeletedJobIsAFailure(t *testing.T) {
+	t.Parallel()
+	b := byJobs(t)
+	acme := b.Tenant("acme")
+	b.Create(t, acme)
+	b.pass(t, acme)
+	job := b.theJob(t)
+	b.Delete(t, job)
+	b.AwaitGone(t, operator.Soon, job)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonJobFailed, "was deleted before it had ended"))
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonJobFailed, "was deleted before it had ended"))
+	if job := b.theJob(t); job != nil {
+		t.Errorf("Job %s was begun anew", job.Name)
+	}
+	if roles := operator.Roles(t, b.AdminDSN, "tn_"+b.Name+"__"+acme.Status.Schema+"_job"); len(roles) > 0 {
+		t.Errorf("roles %q are left", roles)
+	}
+}
