@@ -121,6 +121,7 @@ type JobTemplate struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=8192
 	Args []string `json:"args,omitempty"`
 
@@ -161,6 +162,7 @@ type JobTemplate struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 317 && size(self[k]) <= 63)",message="a label has a key of at most 317 and a value of at most 63 characters"
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
 	// tolerations let the Pod onto nodes with these taints.
@@ -185,6 +187,7 @@ type JobVariable struct {
 
 	// value of the variable.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=8192
 	Value *string `json:"value,omitempty"`
 
@@ -214,12 +217,14 @@ type JobResources struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253)",message="a resource has a name of at most 253 characters"
 	Requests map[string]resource.Quantity `json:"requests,omitempty"`
 
 	// limits is what the container may use.
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253)",message="a resource has a name of at most 253 characters"
 	Limits map[string]resource.Quantity `json:"limits,omitempty"`
 }
 
