@@ -136,7 +136,7 @@ var badObjects = map[string]badCase{
 	"lint of a rule, twice":             {"MigrationSet", `spec: {lint: {rules: [{name: Lock, action: Warn}, {name: Lock, action: Allow}]}}`, "Duplicate value"},
 	"lint by no policy":                 {"MigrationSet", `spec: {lint: {policy: Refuse}}`, "Unsupported value: \"Refuse\""},
 	"set without ConfigMap":             {"MigrationSet", `spec: {source: {configMaps: []}}`, "should have at least 1 items"},
-	"set without a source":              {"MigrationSet", `spec: {source: {}}`, "name exactly one source: configMaps or oci"},
+	"set without a source":              {"MigrationSet", `spec: {source: {configMaps: null}}`, "name exactly one source: configMaps or oci"},
 	"set with two sources":              {"MigrationSet", `spec: {source: {configMaps: [{name: a}], oci: {repository: r.example/a, tag: v1}}}`, "name exactly one source: configMaps or oci"},
 	"artifact without tag and digest":   {"MigrationSet", `spec: {source: {oci: {repository: r.example/a}}}`, "name exactly one: tag"},
 	"artifact with tag and digest":      {"MigrationSet", `spec: {source: {oci: {repository: r.example/a, tag: v1, digest: "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}}}`, "name exactly one: tag"},
