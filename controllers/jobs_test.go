@@ -156,3 +156,33 @@ func TestDeletedJobIsAFailure(t *testing.T) {
 		t.Errorf("roles %q are left", roles)
 	}
 }
+
+// A Job that runs into its deadline has failed, and goes when somebody asks for another try.
+func TestJobPastItsDeadline(t *testing.T) {
+	t.Parallel()
+	b := byJobs(t)
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Job.ActiveDeadlineSeconds = 1 })
+	b.pass(t, b.Set)
+	acme := b.Tenant("acme")
+	b.Create(t, acme)
+	b.pass(t, acme)
+	job := b.theJob(t)
+	b.Await(t, operator.Eventually, job, func(bool) error {
+		for _, c := range job.Status.Conditions {
+			if c.Type == batchv1.JobFailed {
+				return nil
+			}
+		}
+		return errors.New("the Job has not failed yet")
+	})
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonJobFailed, "failed (DeadlineExceeded)", "stays at version none"))
+	b.Nudge(t, acme)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "of an earlier try has to go first"))
+	b.AwaitGone(t, operator.Eventually, job)
+	b.pass(t, acme)
+	if again := b.theJob(t); again == nil || again.UID == job.UID {
+		t.Error("there is no other Job")
+	}
+}

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 )
@@ -62,7 +63,7 @@ func (w Wish) Build() *batchv1.Job {
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: w.Set.Namespace, Name: w.Name(), Labels: labels,
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(w.Set, v1alpha1.GroupVersion.WithKind("MigrationSet"))},
+			OwnerReferences: []metav1.OwnerReference{ownerOf(w.Set, v1alpha1.GroupVersion.WithKind("MigrationSet"))},
 			Annotations: map[string]string{
 				AnnotationTenants: strings.Join(tenants, ","), AnnotationDigest: Digest(spec),
 			},
@@ -75,6 +76,14 @@ func (w Wish) Build() *batchv1.Job {
 			Template:                corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: podLabels}, Spec: w.pod()},
 		},
 	}
+}
+
+// ownerOf lets garbage collection follow an owner, and does not block the owner's deletion, which would take
+// a right on its finalizers (OwnerReferencesPermissionEnforcement).
+func ownerOf(owner metav1.Object, kind schema.GroupVersionKind) metav1.OwnerReference {
+	ref := *metav1.NewControllerRef(owner, kind)
+	ref.BlockOwnerDeletion = nil
+	return ref
 }
 
 // pod meets the Pod Security Standard restricted and has no token of the API server.
