@@ -28,10 +28,10 @@ var product = sync.OnceValues(func() (path string, err error) {
 	}
 	path = filepath.Join(productDir, "product")
 	cmd := exec.Command("go", "build", "-o", path, ".")
-	cmd.Dir = filepath.Join("..", "gooseproduct")
+	cmd.Dir = filepath.Join("..", "..", "hack", "tools", "gooseproduct")
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build in test/gooseproduct: %w\n%s", err, output)
+		return "", fmt.Errorf("go build in hack/tools/gooseproduct: %w\n%s", err, output)
 	}
 	return path, nil
 })

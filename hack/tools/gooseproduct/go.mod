@@ -1,4 +1,4 @@
-module github.com/tenantry/tenantry/test/gooseproduct
+module github.com/tenantry/tenantry/hack/tools/gooseproduct
 
 go 1.26.0
 
