@@ -43,10 +43,17 @@ func (r *Reconciler) onMigrationSet() handler.EventHandler {
 	}
 }
 
+// calledPriority is below what is urgent and above what is looked at without a cause: who was called keeps a
+// place of the rollout until it comes. Behind the thousand tenants that an operator looks at when it was
+// started, each place would serve one tenant in the time of all of those.
+const calledPriority = handler.LowPriority + 1
+
 // behind queues upgrades behind what is urgent, such as new tenants.
-func behind(q queue, requests []reconcile.Request) {
+func behind(q queue, requests []reconcile.Request) { enqueue(q, handler.LowPriority, requests) }
+
+func enqueue(q queue, priority int, requests []reconcile.Request) {
 	if pq, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
-		pq.AddWithOpts(priorityqueue.AddOpts{Priority: new(handler.LowPriority)}, requests...)
+		pq.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, requests...)
 		return
 	}
 	for _, request := range requests {
@@ -58,7 +65,7 @@ func behind(q queue, requests []reconcile.Request) {
 func (r *Reconciler) wake(_ context.Context, q queue) error {
 	r.Permits.OnWake(func(tenant string) {
 		namespace, name, _ := strings.Cut(tenant, "/")
-		behind(q, []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}})
+		enqueue(q, calledPriority, []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}})
 	})
 	return nil
 }
