@@ -214,7 +214,7 @@ func TestDryRunIsKilled(t *testing.T) {
 	if got := operator.Query[int](t, b.AdminDSN, "SELECT count(*) FROM tenantry.scratch"); got != 1 {
 		t.Fatalf("%d scratch schemas are registered", got)
 	}
-	b.ship(t, 4)
+	b.ship(t)
 	b.Expect(t, b.Set, operator.Want{Condition: v1alpha1.ConditionReady, Status: "True", Reason: v1alpha1.ReasonReady})
 	if b.Set.Status.Version != "4" {
 		t.Errorf("version is %q", b.Set.Status.Version)
@@ -250,7 +250,7 @@ func TestDryRunComparesCheckpoints(t *testing.T) {
 		t.Errorf("%d transactions made the tenant, which is at version %q", n, acme.Status.Version)
 	}
 	b.pass(t, b.Set)
-	b.ship(t, 4)
+	b.ship(t)
 	b.pass(t, b.Set)
 	b.files(t, map[string]string{"checkpoint_0003.pgsql": good})
 	b.Expect(t, b.Set, verified)

@@ -11,10 +11,10 @@ import (
 	"github.com/tenantry/tenantry/test/operator"
 )
 
-// ship adds a file to the world's set and lets the set look at it.
-func (b *bench) ship(t *testing.T, n int) {
+// ship adds a fourth file to the world's set and lets the set look at it.
+func (b *bench) ship(t *testing.T) {
 	t.Helper()
-	operator.Update(t, b.Servers, b.Files, func(cm *corev1.ConfigMap) { cm.Data = operator.Migrations(n) })
+	operator.Update(t, b.Servers, b.Files, func(cm *corev1.ConfigMap) { cm.Data = operator.Migrations(4) })
 	b.pass(t, b.Set)
 }
 
@@ -38,7 +38,7 @@ func TestClosedRingsCostNothing(t *testing.T) {
 	first, other := b.tenant(t, "first", inCanary), b.tenant(t, "other")
 	b.pass(t, b.Set)
 	b.canary(t)
-	b.ship(t, 4)
+	b.ship(t)
 	b.steady(t, "passes of a closed ring", []conditions.Object{other, b.Set})
 	b.pass(t, first)
 	b.pass(t, b.Set)
@@ -66,7 +66,7 @@ func TestSetComesBackWhenTheSoakTimeEnds(t *testing.T) {
 	b.pass(t, b.Set)
 	b.canary(t)
 	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Rollout.Rings[0].SoakSeconds = 120 })
-	b.ship(t, 4)
+	b.ship(t)
 	b.pass(t, first)
 	result := b.pass(t, b.Set)
 	if seconds := result.RequeueAfter.Seconds(); seconds < 100 || seconds > 121 {

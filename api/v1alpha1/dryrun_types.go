@@ -82,6 +82,7 @@ type DryRunDatabase struct {
 
 	// serverVersion is PostgreSQL's major version there.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16
 	ServerVersion string `json:"serverVersion,omitempty"`
 }
@@ -102,12 +103,12 @@ type PlannedMigration struct {
 
 	// transactional says that it takes effect as a whole or not at all.
 	// +optional
-	Transactional bool `json:"transactional"`
+	Transactional bool `json:"transactional"` //nolint:kubeapilinter // false is said, for people who read the plan
 
 	// statements is how many SQL statements it has.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	Statements int32 `json:"statements"`
+	Statements int32 `json:"statements"` //nolint:kubeapilinter // zero is said, for people who read the plan
 }
 
 // CheckpointState says whether new tenants may start from a checkpoint.

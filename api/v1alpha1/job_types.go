@@ -170,7 +170,7 @@ type JobTemplate struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
-	Tolerations []JobToleration `json:"tolerations,omitempty"`
+	Tolerations []JobToleration `json:"tolerations,omitempty"` //nolint:kubeapilinter // as a Pod has them, where none is required
 }
 
 // JobVariable is a variable of the environment: a value, or a key of a Secret or ConfigMap of the set's
@@ -218,14 +218,14 @@ type JobResources struct {
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=8
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253)",message="a resource has a name of at most 253 characters"
-	Requests map[string]resource.Quantity `json:"requests,omitempty"`
+	Requests map[string]resource.Quantity `json:"requests,omitempty"` //nolint:kubeapilinter // as a container has them
 
 	// limits is what the container may use.
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=8
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 253)",message="a resource has a name of at most 253 characters"
-	Limits map[string]resource.Quantity `json:"limits,omitempty"`
+	Limits map[string]resource.Quantity `json:"limits,omitempty"` //nolint:kubeapilinter // as a container has them
 }
 
 // JobToleration lets a Pod onto nodes with a taint.

@@ -25,7 +25,7 @@ const (
 type MigrationSetSpec struct {
 	// source is where the files are.
 	// +optional
-	Source MigrationSource `json:"source,omitzero"`
+	Source MigrationSource `json:"source,omitzero"` //nolint:kubeapilinter // a rule of the type says when it may be left out
 
 	// job migrates by the product's own program, instead of files: Django, Rails, Flyway, Prisma and
 	// others. What is said of files (format, lint, dry run, checkpoints) is nothing to it.
@@ -251,7 +251,7 @@ type MigrationSet struct {
 
 	// spec says where the SQL comes from and how it is run.
 	// +required
-	Spec MigrationSetSpec `json:"spec,omitzero"`
+	Spec MigrationSetSpec `json:"spec,omitzero"` //nolint:kubeapilinter // a rule of the type wants source or job in it
 
 	// status is what the operator read and how far the tenants are.
 	// +optional

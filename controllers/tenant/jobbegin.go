@@ -41,9 +41,10 @@ func (j *jobRun) begin(ctx context.Context, ask rollout.Ask, work string) (outco
 		return stay(j.scope, j.ms)
 	}
 	j.atWork, j.tenant.Status.Digest = true, j.digest
-	batch, wait := []jobs.Member{j.member(work)}, time.Duration(0)
+	batch := []jobs.Member{j.member(work)}
 	if size := int(j.ms.Spec.Job.BatchSize); size > 1 {
 		key := strings.Join([]string{string(j.ms.UID), j.digest, string(j.tdb.UID)}, "/")
+		var wait time.Duration
 		if batch, wait = j.Batches.Join(key, j.member(work), size, time.Now()); batch == nil {
 			return outcome{}, fault.NewWaiting(v1alpha1.ReasonProgressing, wait, "Schema %s waits for others that go to version %s in the same Job", j.wanted.Schema, j.ms.Status.Version)
 		}

@@ -16,7 +16,7 @@ import (
 
 // ofJob finds the tenants that a Job migrates.
 func ofJob(_ context.Context, o client.Object) (requests []reconcile.Request) {
-	for _, tenant := range strings.Split(o.GetAnnotations()[jobs.AnnotationTenants], ",") {
+	for tenant := range strings.SplitSeq(o.GetAnnotations()[jobs.AnnotationTenants], ",") {
 		if namespace, name, ok := strings.Cut(tenant, "/"); ok {
 			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
 		}

@@ -58,7 +58,7 @@ func (db *database) kill(t *testing.T) string {
 func (db *database) settle(t *testing.T, target Target, set *Set) {
 	t.Helper()
 	for range 200 {
-		result, err := db.applyWith(t.Context(), defaultPolicy, target, set, "")
+		result, err := db.applyWith(t.Context(), defaultPolicy, target, set)
 		if err == nil {
 			if result.To != set.Latest() {
 				t.Fatalf("result = %+v", result)

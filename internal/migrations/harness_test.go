@@ -231,9 +231,9 @@ func (db *database) text(t *testing.T, sql string, args ...any) string {
 // fast is a policy for tests that expect to run out of tries.
 var fast = policy{tries: 3, first: time.Millisecond, most: 5 * time.Millisecond, concurrently: 10 * time.Second}
 
-func (db *database) applyWith(ctx context.Context, p policy, target Target, set *Set, to Version) (Result, error) {
+func (db *database) applyWith(ctx context.Context, p policy, target Target, set *Set) (Result, error) {
 	r := &runner{pool: db.pool, target: target, set: set, policy: p}
-	return r.apply(ctx, to)
+	return r.apply(ctx, "")
 }
 
 func (db *database) apply(t *testing.T, target Target, set *Set, to Version) Result {

@@ -58,7 +58,7 @@ func TestKilledIndexBuildIsRepaired(t *testing.T) {
 			failed <- err
 		}()
 		db.waiting(t, `CREATE INDEX CONCURRENTLY "A note"`)
-		if _, err := db.applyWith(t.Context(), fast, target, set, ""); fault.ReasonOf(err) != ReasonBusy || fault.KindOf(err) != fault.Waiting {
+		if _, err := db.applyWith(t.Context(), fast, target, set); fault.ReasonOf(err) != ReasonBusy || fault.KindOf(err) != fault.Waiting {
 			t.Errorf("a second runner gets %v, want %s", err, ReasonBusy)
 		}
 		db.kill(t)

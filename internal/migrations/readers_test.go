@@ -62,7 +62,7 @@ func TestReadersWaitNoLongerThanTheLockTimeout(t *testing.T) {
 		for range readers {
 			go func() { done <- db.reading(t.Context(), stop, target.LockTimeout, slack) }()
 		}
-		result, err := db.applyWith(t.Context(), fast, target, set, "")
+		result, err := db.applyWith(t.Context(), fast, target, set)
 		ended()
 		if fault.ReasonOf(err) != ReasonLocked || result.Retries == 0 {
 			t.Errorf("the migration was to wait in vain several times: %v after %d retries", err, result.Retries)

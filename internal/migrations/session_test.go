@@ -105,7 +105,7 @@ func TestLockedTable(t *testing.T) {
 		if _, err := tx.Exec(t.Context(), "SELECT * FROM acme.t3"); err != nil {
 			t.Fatal(err)
 		}
-		result, err := db.applyWith(t.Context(), fast, target, set(t), "")
+		result, err := db.applyWith(t.Context(), fast, target, set(t))
 		const want = "0007_step.sql line 2: another session holds a lock that the statement needs; it is tried again (55P03); the schema stays at version 6"
 		if err == nil || err.Error() != want || fault.KindOf(err) != fault.Transient || fault.ReasonOf(err) != ReasonLocked {
 			t.Errorf("error = %v\nwant    %s", err, want)

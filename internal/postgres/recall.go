@@ -60,7 +60,8 @@ func (db *DB) observeAll(ctx context.Context, t Tenant, within time.Duration) er
 
 func readFleet(ctx context.Context, pool interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}, shared string) (map[string]*catalog, error) {
+}, shared string,
+) (map[string]*catalog, error) {
 	rows, err := pool.Query(ctx, fleetSQL, shared)
 	if err != nil {
 		return nil, err

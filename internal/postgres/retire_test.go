@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,11 +13,6 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/postgres"
 )
-
-func sorted(s []string) []string {
-	slices.Sort(s)
-	return s
-}
 
 func connect(t *testing.T, cfg postgres.Config) *pgx.Conn {
 	t.Helper()

@@ -83,7 +83,7 @@ func (k *Kubelet) run(ctx context.Context, pod *corev1.Pod, env []string) (code 
 		if exit.ExitCode() < 0 {
 			return 137, words
 		}
-		return int32(exit.ExitCode()), words //nolint:gosec // exit codes are small
+		return int32(exit.ExitCode()), words
 	}
 	if err != nil {
 		return 128, err.Error()

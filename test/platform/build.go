@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -132,7 +133,7 @@ func (t goTool) build(ctx context.Context, folder, version, output string) error
 		flags += " " + fmt.Sprintf(t.ldflags, version)
 	}
 	return withLean(ctx, folder, filepath.Dir(output), func(lean []string) error {
-		args := append(lean, "-ldflags", flags, "-o", output, t.program)
+		args := slices.Concat(lean, []string{"-ldflags", flags, "-o", output, t.program})
 		out, err := goCommand(ctx, folder, "build", args...).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("go build %s: %w\n%s", t.program, err, lastLines(string(out), 30))

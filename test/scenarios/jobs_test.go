@@ -24,7 +24,7 @@ func TestJobsRollOut(t *testing.T) {
 	f.spec(t, func(r *v1alpha1.Rollout) { r.Rings, r.FailureBudget = ringsOf(0, "a", "b"), budget(1) })
 	f.spoil(t, "a2")
 	order := f.order(t, "1.2")
-	f.ship(t, 2)
+	f.ship(t)
 	f.awaitRollout(t, v1alpha1.ReasonTenantsFailed, "Version 1.2", "status.failures")
 	f.wantVersions(t, "in the end", all("1.2", "a1", "b1", "b2", "b3"), all("1.1", "a2"))
 	if got := order(); len(got) != 4 || got[0] != "a1" {
@@ -56,7 +56,7 @@ func TestFailedJobsSpendTheBudget(t *testing.T) {
 	f := newJobFleet(t, "a1", "b1", "b2")
 	f.spec(t, func(r *v1alpha1.Rollout) { r.Rings, r.FailureBudget = ringsOf(0, "a", "b"), budget(0) })
 	f.spoil(t, "a1")
-	f.ship(t, 2)
+	f.ship(t)
 	f.awaitRollout(t, v1alpha1.ReasonFailureBudgetSpent, "Version 1.2 stopped in ring a")
 	f.stays(t, "after the stop", all("1.1", "a1", "b1", "b2"))
 	for name, want := range map[string]int{"a1": 2, "b1": 1, "b2": 1} {
@@ -74,7 +74,7 @@ func TestOnlyTenantsBehindGetAJob(t *testing.T) {
 		schema := f.tenants[name].Status.Schema
 		operator.Exec(t, f.AdminDSN, fmt.Sprintf("ALTER TABLE %[1]s.note ADD COLUMN number integer; INSERT INTO %[1]s.goose_db_version (version_id, is_applied) VALUES (2, true)", schema))
 	}
-	f.ship(t, 2)
+	f.ship(t)
 	f.awaitRollout(t, v1alpha1.ReasonSucceeded)
 	f.wantVersions(t, "in the end", all("1.2", "a1", "a2", "a3", "a4"))
 	for name, want := range map[string]int{"a1": 1, "a2": 2, "a3": 1, "a4": 2} {
@@ -88,11 +88,11 @@ func TestOnlyTenantsBehindGetAJob(t *testing.T) {
 func TestJobThatDoesNothing(t *testing.T) {
 	t.Parallel()
 	f := newJobFleet(t, "a1")
-	f.ship(t, 2, "-idle")
+	f.ship(t, "-idle")
 	f.AwaitWant(t, operator.Eventually, f.tenants["a1"], operator.Stalled("Migrated", v1alpha1.ReasonJobIncomplete, "ended well, but schema", "lacks 2 of what spec.job.expect names"))
 	f.wantVersions(t, "after the Job", all("1.1", "a1"))
 	f.noLogins(t)
-	f.ship(t, 2)
+	f.ship(t)
 	f.awaitRollout(t, v1alpha1.ReasonSucceeded, "Version 1.2")
 	f.wantVersions(t, "after a Job that works", all("1.2", "a1"))
 	f.AwaitReady(t, f.tenants["a1"])
@@ -103,7 +103,7 @@ func TestJobDeletedByHand(t *testing.T) {
 	t.Parallel()
 	f := newJobFleet(t, "a1")
 	gate := filepath.Join(t.TempDir(), "gate")
-	f.ship(t, 2, "-wait", gate)
+	f.ship(t, "-wait", gate)
 	job := f.awaitJob(t, "a1")
 	f.AwaitWant(t, operator.Soon, f.tenants["a1"],
 		operator.Want{Condition: "Migrated", Reason: v1alpha1.ReasonProgressing, Message: []string{"Job " + f.Namespace + "/" + job.Name + " migrates schema"}})
@@ -134,7 +134,7 @@ func open(t *testing.T, gate string) {
 func TestTenantDeletedWhileItsJobRuns(t *testing.T) {
 	t.Parallel()
 	f := newJobFleet(t, "a1", "a2")
-	f.ship(t, 2, "-wait", filepath.Join(t.TempDir(), "never"))
+	f.ship(t, "-wait", filepath.Join(t.TempDir(), "never"))
 	job := f.awaitJob(t, "a1")
 	secret := &corev1.Secret{}
 	if err := f.Admin.Get(t.Context(), client.ObjectKeyFromObject(job), secret); err != nil {
@@ -160,7 +160,7 @@ func TestTenantDeletedWhileItsJobRuns(t *testing.T) {
 func TestSetDeletedWhileItsJobRuns(t *testing.T) {
 	t.Parallel()
 	f := newJobFleet(t, "a1")
-	f.ship(t, 2, "-wait", filepath.Join(t.TempDir(), "never"))
+	f.ship(t, "-wait", filepath.Join(t.TempDir(), "never"))
 	job := f.awaitJob(t, "a1")
 	f.Delete(t, f.Set)
 	f.AwaitGone(t, operator.Eventually, job)
@@ -179,7 +179,7 @@ func TestJobsInBatches(t *testing.T) {
 	f.spec(t, func(r *v1alpha1.Rollout) { r.FailureBudget = budget(1) })
 	operator.Update(t, f.Servers, f.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Job.BatchSize = 5 })
 	f.spoil(t, "a3")
-	f.ship(t, 2)
+	f.ship(t)
 	f.awaitRollout(t, v1alpha1.ReasonTenantsFailed, "Version 1.2")
 	f.wantVersions(t, "in the end", all("1.2", "a1", "a2", "a4", "a5"), all("1.1", "a3"))
 	f.AwaitWant(t, operator.Soon, f.tenants["a3"], operator.Stalled("Migrated", v1alpha1.ReasonJobFailed, "did not bring this one there"))
@@ -202,7 +202,7 @@ func TestJobsInBatches(t *testing.T) {
 func TestRestartWhileJobsRun(t *testing.T) {
 	f := newJobFleet(t, "a1", "a2", "a3")
 	gate := filepath.Join(t.TempDir(), "gate")
-	f.ship(t, 2, "-wait", gate)
+	f.ship(t, "-wait", gate)
 	names := map[string]string{}
 	for name := range f.tenants {
 		names[name] = f.awaitJob(t, name).Name
@@ -247,7 +247,7 @@ func TestPinsWithJobs(t *testing.T) {
 		})
 	}
 	pin("a1", "1.1")
-	f.ship(t, 2)
+	f.ship(t)
 	f.AwaitWant(t, operator.Soon, f.tenants["a1"], operator.Want{Condition: "Migrated", Status: "True", Reason: v1alpha1.ReasonPinned, Message: []string{"At version 1.1 as pinned"}})
 	pin("a1", "1.7")
 	f.AwaitWant(t, operator.Soon, f.tenants["a1"], operator.Stalled("Migrated", v1alpha1.ReasonUnknownVersion, "runs a Job, which takes tenants to version 1.2 alone"))

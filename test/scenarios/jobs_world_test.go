@@ -77,9 +77,9 @@ func (f *jobFleet) release(ms *v1alpha1.MigrationSet, version int, args ...strin
 	job.Template.Args = append([]string{"-to", fmt.Sprint(version)}, args...)
 }
 
-func (f *jobFleet) ship(t *testing.T, version int, args ...string) {
+func (f *jobFleet) ship(t *testing.T, args ...string) {
 	t.Helper()
-	operator.Update(t, f.Servers, f.Set, func(ms *v1alpha1.MigrationSet) { f.release(ms, version, args...) })
+	operator.Update(t, f.Servers, f.Set, func(ms *v1alpha1.MigrationSet) { f.release(ms, 2, args...) })
 }
 
 // jobs lists the Jobs of the fleet, by the tenants they are for.
@@ -91,7 +91,7 @@ func (f *jobFleet) jobs(t *testing.T) map[string][]batchv1.Job {
 	}
 	of := map[string][]batchv1.Job{}
 	for _, job := range list.Items {
-		for _, tenant := range strings.Split(job.Annotations["tenantry.dev/tenants"], ",") {
+		for tenant := range strings.SplitSeq(job.Annotations["tenantry.dev/tenants"], ",") {
 			of[strings.TrimPrefix(tenant, f.Namespace+"/")] = append(of[strings.TrimPrefix(tenant, f.Namespace+"/")], job)
 		}
 	}
