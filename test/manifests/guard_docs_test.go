@@ -95,7 +95,8 @@ func TestGuardUnderOtherNames(t *testing.T) {
 		if strings.Contains(text, operator) || strings.Contains(text, solver) {
 			t.Errorf("%s %s has a name that was to be changed", object.GetKind(), object.GetName())
 		}
-		if object.GetKind() == "ValidatingAdmissionPolicy" {
+		// That of approvals goes by users, and names none.
+		if object.GetKind() == "ValidatingAdmissionPolicy" && object.GetName() != "tenantry-approvals" {
 			policies++
 			if !strings.Contains(text, "system:serviceaccount:platform:tenants-controller-manager") {
 				t.Errorf("policy %s does not know the operator's new name", object.GetName())

@@ -151,7 +151,7 @@ schema: acme
 version: "7"
 primaryDomain: acme.example.com
 binding: {name: acme-binding}`,
-			wantHead: []string{"NAME", "READY", "REASON", "DATABASE", "SCHEMA", "VERSION", "DOMAIN", "AGE", "CLASS", "SECRET", "MESSAGE"},
+			wantHead: []string{"NAME", "READY", "REASON", "DATABASE", "SCHEMA", "VERSION", "DOMAIN", "AGE", "CLASS", "SECRET", "ISOLATED", "MESSAGE"},
 			wantRow:  []string{"shown", "False", "DatabaseFull", "main", "acme", "7", "acme.example.com", "<age>", "standard", "acme-binding", "why"},
 		},
 		"tenantclasses": {

@@ -3,8 +3,10 @@ package operator
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tenantry/tenantry/test/platform"
 )
@@ -12,6 +14,7 @@ import (
 // Writes is a point in time from which writes of the operator are counted, in the API and in SQL.
 type Writes struct {
 	servers *Servers
+	since   time.Time
 	audit   int64
 	log     int64
 	xid     int64
@@ -25,7 +28,7 @@ const nextXID = `SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint`
 // Writes begins to count. Nothing else may write on the servers meanwhile.
 func (s *Servers) Writes(t testing.TB) *Writes {
 	t.Helper()
-	w := &Writes{servers: s}
+	w := &Writes{servers: s, since: time.Now()}
 	var err error
 	if w.audit, err = s.Plane.AuditMark(); err != nil {
 		t.Fatal(err)
@@ -48,11 +51,21 @@ func (w *Writes) API(t testing.TB) []string {
 	}
 	var writes []string
 	for _, e := range events {
-		if e.User == OperatorUser && e.Writes() {
+		if e.User == OperatorUser && e.Writes() && !w.late(e) {
 			writes = append(writes, describe(e))
 		}
 	}
 	return writes
+}
+
+// late tells an event of Kubernetes that was recorded before and sent since: recorders have a queue.
+// The name of an event ends with the moment of its recording.
+func (w *Writes) late(e platform.AuditEvent) bool {
+	if e.Resource != "events" || e.Verb != "create" {
+		return false
+	}
+	nanoseconds, err := strconv.ParseInt(e.Name[strings.LastIndex(e.Name, ".")+1:], 16, 64)
+	return err == nil && nanoseconds < w.since.UnixNano()
 }
 
 func describe(e platform.AuditEvent) string {

@@ -69,7 +69,7 @@ func TestControlPlaneAuthorizesCountsAndRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]AuditEvent{{
-		User: "tenantry-admin", Verb: "create", Resource: "configmaps", Namespace: "default", Name: "counted", Code: 201,
+		User: "tenantry-admin", Groups: []string{"system:masters", "system:authenticated"}, Verb: "create", Resource: "configmaps", Namespace: "default", Name: "counted", Code: 201,
 	}}, eventsOf(t, plane, mark, "tenantry-admin")); diff != "" {
 		t.Errorf("writes (-want +got):\n%s", diff)
 	}

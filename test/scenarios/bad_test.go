@@ -171,7 +171,7 @@ func TestBadReferences(t *testing.T) {
 				w.Create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "acme-db"}, StringData: map[string]string{"mine": "yes"}})
 				return acme(t, w)
 			},
-			want: []operator.Want{operator.Waiting("CredentialsReady", v1alpha1.ReasonSecretNameTaken, `Secret "acme-db" exists and is not this tenant's`)},
+			want: []operator.Want{operator.Waiting("CredentialsReady", v1alpha1.ReasonSecretNameTaken, `Secret "acme-db"`, "exists and was not made by Tenantry")},
 			mend: func(t *testing.T, w *operator.World, _ object) {
 				secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "acme-db"}}
 				w.Get(t, secret)

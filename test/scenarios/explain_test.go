@@ -304,8 +304,27 @@ func (w town) byFewRights(t *testing.T) {
 	}
 }
 
+// awaitClaims waits until every claim has told what it serves: the first status of a claim lags behind while
+// other tenants are made.
+func (w town) awaitClaims(t *testing.T) {
+	t.Helper()
+	operator.Poll(t, operator.Eventually, func() error {
+		var claims v1alpha1.DomainClaimList
+		if err := w.Admin.List(t.Context(), &claims); err != nil {
+			return err
+		}
+		for _, claim := range claims.Items {
+			if claim.Spec.Holder.Namespace == w.Namespace && len(claim.Status.Conditions) == 0 {
+				return fmt.Errorf("claim %s has no status yet", claim.Name)
+			}
+		}
+		return nil
+	})
+}
+
 // byTheProgram asks by the program that people run, as a plugin of kubectl and alone.
 func (w town) byTheProgram(t *testing.T) {
+	w.awaitClaims(t)
 	bin := t.TempDir()
 	if err := setup.Build(t.Context(), "./cmd/kubectl-tenant", filepath.Join(bin, "kubectl-tenant")); err != nil {
 		t.Fatal(err)
