@@ -65,77 +65,112 @@ func TestModes(t *testing.T) {
 	for _, mode := range []v1alpha1.LoginMode{v1alpha1.LoginSetRole, v1alpha1.LoginShared} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t)
-			b.sharedLogin(mode)
-			b.settle(t)
-			acme, globex := b.tenant(t, "acme"), b.tenant(t, "globex")
-			for _, tenant := range []*v1alpha1.Tenant{acme, globex} {
-				if err := b.work(t, mode, tenant); err != nil {
-					t.Error(err)
-				}
-				own := keys(b.secret(t, tenant))
-				for _, key := range []string{"username", "password", "uri"} {
-					if own[key] != "" {
-						t.Errorf("the tenant's Secret has %s", key)
-					}
-				}
-				if own["schema"] != tenant.Status.Schema || own["role"] != "tn_"+b.Name+"__"+tenant.Status.Schema+"_app" || own["host"] == "" {
-					t.Errorf("the tenant's Secret is %v", own)
-				}
-				c := tenant.Status.Credentials
-				if c == nil || c.Mode != mode || c.Role != own["role"] || c.Login != keys(b.sharedSecret(t))["username"] || c.SharedSecretRef == nil || c.SharedSecretRef.Name != "login-main" {
-					t.Errorf("status.credentials is %+v", c)
-				}
-			}
-			if operator.Query[bool](t, b.AdminDSN, "SELECT rolcanlogin FROM pg_roles WHERE rolname = $1", acme.Status.Credentials.Role) {
-				t.Error("the tenant's own role can log in")
-			}
-			if mode == v1alpha1.LoginSetRole && b.Server.Major >= 16 {
-				if err := b.work(t, v1alpha1.LoginShared, acme); err == nil {
-					t.Error("a login for SET ROLE has rights without it")
-				}
-			}
-			b.pass(t, b.Class)
-			b.Expect(t, b.Class, operator.Ready())
-			if l := b.Class.Status.Logins; len(l) != 1 || l[0].Mode != mode || l[0].Login == "" || l[0].Name != "main" {
-				t.Errorf("status.logins is %+v", l)
-			}
-			for range 3 {
-				b.pass(t, b.Class)
-				b.pass(t, acme)
-			}
-			before := []string{acme.ResourceVersion, b.Class.ResourceVersion, b.sharedSecret(t).ResourceVersion, b.secret(t, acme).ResourceVersion}
-			b.restart(t)
-			b.pass(t, b.Set)
-			b.pass(t, b.Database)
-			b.pass(t, b.Class)
-			b.pass(t, acme)
-			if after := []string{acme.ResourceVersion, b.Class.ResourceVersion, b.sharedSecret(t).ResourceVersion, b.secret(t, acme).ResourceVersion}; fmt.Sprint(before) != fmt.Sprint(after) {
-				t.Errorf("a steady pass writes: %v, then %v", before, after)
-			}
-
-			operator.Update(t, b.Servers, acme, func(tn *v1alpha1.Tenant) { tn.Spec.DeletionPolicy = v1alpha1.DeletionDelete })
-			b.remove(t, acme)
-			if err := b.work(t, mode, globex); err != nil {
-				t.Errorf("after another tenant's deletion: %v", err)
-			}
-			schema := globex.Status.Schema
-			shared := keys(b.sharedSecret(t))["uri"]
-			b.remove(t, globex) // retained
-			for _, sql := range []string{"SET ROLE tn_" + b.Name + "__" + schema + "_app", "SELECT FROM " + schema + ".note"} {
-				if operator.Try(t, shared, sql) == nil {
-					t.Errorf("with retained data, the shared login may %s", sql)
-				}
-			}
-			b.Delete(t, b.Class)
-			b.finishClass(t)
-			if n := operator.Query[int](t, b.AdminDSN, "SELECT count(*) FROM tenantry.login"); n != 0 {
-				t.Errorf("%d shared logins are left", n)
-			}
-			if operator.LogsIn(t, shared) == nil {
-				t.Error("the login of a class that is gone works")
-			}
+			testMode(t, mode)
 		})
+	}
+}
+
+func testMode(t *testing.T, mode v1alpha1.LoginMode) {
+	t.Helper()
+	b := newBench(t)
+	b.sharedLogin(mode)
+	b.settle(t)
+	acme, globex := b.tenant(t, "acme"), b.tenant(t, "globex")
+	for _, tenant := range []*v1alpha1.Tenant{acme, globex} {
+		if err := b.work(t, mode, tenant); err != nil {
+			t.Error(err)
+		}
+		b.expectNoOwnLogin(t, mode, tenant)
+	}
+	b.expectRightsByMode(t, mode, acme)
+	b.pass(t, b.Class)
+	b.Expect(t, b.Class, operator.Ready())
+	if l := b.Class.Status.Logins; len(l) != 1 || l[0].Mode != mode || l[0].Login == "" || l[0].Name != "main" {
+		t.Errorf("status.logins is %+v", l)
+	}
+	b.expectSteadyLogins(t, acme)
+	b.expectLoginEndsWithClass(t, mode, acme, globex)
+}
+
+// expectNoOwnLogin reads in a tenant's Secret and status that it works by the shared login.
+func (b *bench) expectNoOwnLogin(t *testing.T, mode v1alpha1.LoginMode, tenant *v1alpha1.Tenant) {
+	t.Helper()
+	own := keys(b.secret(t, tenant))
+	for _, key := range []string{"username", "password", "uri"} {
+		if own[key] != "" {
+			t.Errorf("the tenant's Secret has %s", key)
+		}
+	}
+	if own["schema"] != tenant.Status.Schema || own["role"] != "tn_"+b.Name+"__"+tenant.Status.Schema+"_app" || own["host"] == "" {
+		t.Errorf("the tenant's Secret is %v", own)
+	}
+	c := tenant.Status.Credentials
+	if c == nil || c.Mode != mode || c.Role != own["role"] || c.Login != keys(b.sharedSecret(t))["username"] || c.SharedSecretRef == nil || c.SharedSecretRef.Name != "login-main" {
+		t.Errorf("status.credentials is %+v", c)
+	}
+}
+
+// expectRightsByMode tries that neither a tenant's own role nor the shared login does what the mode does
+// not mean.
+func (b *bench) expectRightsByMode(t *testing.T, mode v1alpha1.LoginMode, tenant *v1alpha1.Tenant) {
+	t.Helper()
+	if operator.Query[bool](t, b.AdminDSN, "SELECT rolcanlogin FROM pg_roles WHERE rolname = $1", tenant.Status.Credentials.Role) {
+		t.Error("the tenant's own role can log in")
+	}
+	if mode == v1alpha1.LoginSetRole && b.Server.Major >= 16 {
+		if err := b.work(t, v1alpha1.LoginShared, tenant); err == nil {
+			t.Error("a login for SET ROLE has rights without it")
+		}
+	}
+}
+
+// expectSteadyLogins passes over a settled class and tenant, and over all after a restart: nothing is
+// written any more.
+func (b *bench) expectSteadyLogins(t *testing.T, tenant *v1alpha1.Tenant) {
+	t.Helper()
+	for range 3 {
+		b.pass(t, b.Class)
+		b.pass(t, tenant)
+	}
+	versions := func() []string {
+		t.Helper()
+		return []string{tenant.ResourceVersion, b.Class.ResourceVersion, b.sharedSecret(t).ResourceVersion, b.secret(t, tenant).ResourceVersion}
+	}
+	before := versions()
+	b.restart(t)
+	b.pass(t, b.Set)
+	b.pass(t, b.Database)
+	b.pass(t, b.Class)
+	b.pass(t, tenant)
+	if after := versions(); fmt.Sprint(before) != fmt.Sprint(after) {
+		t.Errorf("a steady pass writes: %v, then %v", before, after)
+	}
+}
+
+// expectLoginEndsWithClass removes one tenant with its data, the last one without, and the class: the
+// shared login loses what it had of each, and goes.
+func (b *bench) expectLoginEndsWithClass(t *testing.T, mode v1alpha1.LoginMode, deleted, retained *v1alpha1.Tenant) {
+	t.Helper()
+	operator.Update(t, b.Servers, deleted, func(tn *v1alpha1.Tenant) { tn.Spec.DeletionPolicy = v1alpha1.DeletionDelete })
+	b.remove(t, deleted)
+	if err := b.work(t, mode, retained); err != nil {
+		t.Errorf("after another tenant's deletion: %v", err)
+	}
+	schema := retained.Status.Schema
+	shared := keys(b.sharedSecret(t))["uri"]
+	b.remove(t, retained)
+	for _, sql := range []string{"SET ROLE tn_" + b.Name + "__" + schema + "_app", "SELECT FROM " + schema + ".note"} {
+		if operator.Try(t, shared, sql) == nil {
+			t.Errorf("with retained data, the shared login may %s", sql)
+		}
+	}
+	b.Delete(t, b.Class)
+	b.finishClass(t)
+	if n := operator.Query[int](t, b.AdminDSN, "SELECT count(*) FROM tenantry.login"); n != 0 {
+		t.Errorf("%d shared logins are left", n)
+	}
+	if operator.LogsIn(t, shared) == nil {
+		t.Error("the login of a class that is gone works")
 	}
 }
 
@@ -162,82 +197,106 @@ func TestModeChanges(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s to %s", from, to), func(t *testing.T) {
 				t.Parallel()
-				b := newBench(t)
-				if from != v1alpha1.LoginDedicated {
-					b.sharedLogin(from)
-				}
-				b.Class.Spec.Credentials = &v1alpha1.CredentialsPolicy{GraceSeconds: 3600}
-				b.settle(t)
-				tenants := []*v1alpha1.Tenant{b.tenant(t, "acme"), b.tenant(t, "globex")}
-				// What programs read before the change.
-				var olds [][]string
-				for _, tenant := range tenants {
-					olds = append(olds, b.program(t, from, tenant))
-				}
-				works := func(when string) {
-					t.Helper()
-					for _, old := range olds {
-						if err := operator.Try(t, old[0], old[1:]...); err != nil {
-							t.Errorf("%s, the old way: %v", when, err)
-						}
-					}
-				}
-				b.setMode(t, to)
-				b.pass(t, tenants[0]) // before the class knows
-				b.Expect(t, tenants[0], operator.Ready())
-				works("before the class's pass")
-				for i := range 4 {
-					b.pass(t, b.Class)
-					works(fmt.Sprintf("after pass %d of the class", i))
-					for _, tenant := range tenants {
-						b.pass(t, tenant)
-						b.Expect(t, tenant, operator.Ready())
-						works(fmt.Sprintf("after pass %d of %s", i, tenant.Name))
-					}
-				}
-				for _, tenant := range tenants {
-					if err := b.work(t, to, tenant); err != nil {
-						t.Errorf("the new way: %v", err)
-					}
-					if c := tenant.Status.Credentials; c.Mode != to {
-						t.Errorf("status.credentials is %+v", c)
-					}
-				}
-				b.Expect(t, b.Class, operator.Ready())
-
-				operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { c.Spec.Credentials.GraceSeconds = 1 })
-				operator.Poll(t, operator.Soon, func() error {
-					for _, o := range []conditions.Object{tenants[0], tenants[1], b.Class, tenants[0], tenants[1]} {
-						b.pass(t, o)
-					}
-					for _, old := range olds {
-						if operator.Try(t, old[0], old[1:]...) == nil {
-							return errors.New("the old way still works")
-						}
-					}
-					return nil
-				})
-				for range 2 {
-					b.pass(t, b.Class)
-				}
-				for _, tenant := range tenants {
-					b.Expect(t, tenant, operator.Ready())
-					if err := b.work(t, to, tenant); err != nil {
-						t.Errorf("the new way: %v", err)
-					}
-					if to == v1alpha1.LoginDedicated {
-						continue
-					}
-					if s := keys(b.secret(t, tenant)); s["password"] != "" {
-						t.Error("the old password is still in the Secret")
-					}
-				}
-				want := map[v1alpha1.LoginMode]int{v1alpha1.LoginDedicated: 0, v1alpha1.LoginSetRole: 1, v1alpha1.LoginShared: 1}[to]
-				if n := operator.Query[int](t, b.AdminDSN, "SELECT count(*) FROM tenantry.login"); n != want || len(b.Class.Status.Logins) != want {
-					t.Errorf("%d shared logins are left, and %+v in the status", n, b.Class.Status.Logins)
-				}
+				testModeChange(t, from, to)
 			})
 		}
+	}
+}
+
+func testModeChange(t *testing.T, from, to v1alpha1.LoginMode) {
+	t.Helper()
+	b := newBench(t)
+	if from != v1alpha1.LoginDedicated {
+		b.sharedLogin(from)
+	}
+	b.Class.Spec.Credentials = &v1alpha1.CredentialsPolicy{GraceSeconds: 3600}
+	b.settle(t)
+	tenants := []*v1alpha1.Tenant{b.tenant(t, "acme"), b.tenant(t, "globex")}
+	// What programs read before the change.
+	var olds [][]string
+	for _, tenant := range tenants {
+		olds = append(olds, b.program(t, from, tenant))
+	}
+	b.setMode(t, to)
+	b.passWhileOldWorks(t, tenants, olds)
+	for _, tenant := range tenants {
+		if err := b.work(t, to, tenant); err != nil {
+			t.Errorf("the new way: %v", err)
+		}
+		if c := tenant.Status.Credentials; c.Mode != to {
+			t.Errorf("status.credentials is %+v", c)
+		}
+	}
+	b.Expect(t, b.Class, operator.Ready())
+
+	b.endGrace(t, tenants, olds)
+	for range 2 {
+		b.pass(t, b.Class)
+	}
+	b.expectOnlyMode(t, to, tenants)
+}
+
+// passWhileOldWorks passes over tenants and their class, whose mode has changed, and runs the old
+// programs after each pass.
+func (b *bench) passWhileOldWorks(t *testing.T, tenants []*v1alpha1.Tenant, olds [][]string) {
+	t.Helper()
+	works := func(when string) {
+		t.Helper()
+		for _, old := range olds {
+			if err := operator.Try(t, old[0], old[1:]...); err != nil {
+				t.Errorf("%s, the old way: %v", when, err)
+			}
+		}
+	}
+	b.pass(t, tenants[0]) // before the class knows
+	b.Expect(t, tenants[0], operator.Ready())
+	works("before the class's pass")
+	for i := range 4 {
+		b.pass(t, b.Class)
+		works(fmt.Sprintf("after pass %d of the class", i))
+		for _, tenant := range tenants {
+			b.pass(t, tenant)
+			b.Expect(t, tenant, operator.Ready())
+			works(fmt.Sprintf("after pass %d of %s", i, tenant.Name))
+		}
+	}
+}
+
+// endGrace shortens the class's grace and passes until no old program works any more.
+func (b *bench) endGrace(t *testing.T, tenants []*v1alpha1.Tenant, olds [][]string) {
+	t.Helper()
+	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { c.Spec.Credentials.GraceSeconds = 1 })
+	operator.Poll(t, operator.Soon, func() error {
+		for _, o := range []conditions.Object{tenants[0], tenants[1], b.Class, tenants[0], tenants[1]} {
+			b.pass(t, o)
+		}
+		for _, old := range olds {
+			if operator.Try(t, old[0], old[1:]...) == nil {
+				return errors.New("the old way still works")
+			}
+		}
+		return nil
+	})
+}
+
+// expectOnlyMode tries that tenants work by a mode, and that nothing of another one is left.
+func (b *bench) expectOnlyMode(t *testing.T, mode v1alpha1.LoginMode, tenants []*v1alpha1.Tenant) {
+	t.Helper()
+	for _, tenant := range tenants {
+		b.Expect(t, tenant, operator.Ready())
+		if err := b.work(t, mode, tenant); err != nil {
+			t.Errorf("the new way: %v", err)
+		}
+		if mode == v1alpha1.LoginDedicated {
+			continue
+		}
+		if s := keys(b.secret(t, tenant)); s["password"] != "" {
+			t.Error("the old password is still in the Secret")
+		}
+	}
+	want := map[v1alpha1.LoginMode]int{v1alpha1.LoginDedicated: 0, v1alpha1.LoginSetRole: 1, v1alpha1.LoginShared: 1}[mode]
+	if n := operator.Query[int](t, b.AdminDSN, "SELECT count(*) FROM tenantry.login"); n != want || len(b.Class.Status.Logins) != want {
+		t.Errorf("%d shared logins are left, and %+v in the status", n, b.Class.Status.Logins)
 	}
 }
 

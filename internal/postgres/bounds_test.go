@@ -73,64 +73,69 @@ var excesses = []struct {
 // to have none, on the oldest server and the newest.
 func TestExamine(t *testing.T) {
 	for name, s := range map[string]*platform.Postgres{"newest": server, "oldest": oldest(t)} {
-		t.Run(name, func(t *testing.T) {
-			db := on(t, s)
-			acme, login := newTenant(t, db, "acme")
-			newTenant(t, db, "other")
-			bounds := boundsOf(db, acme)
-			super := must(pgx.Connect(t.Context(), inDatabase(t, must(postgres.ParseDSN(s.AdminDSN()))(t), db.Config().Database()).URI()))(t)
-			t.Cleanup(func() { _ = super.Close(context.WithoutCancel(t.Context())) })
-			run := func(sql string) {
-				t.Helper()
-				if _, err := super.Exec(t.Context(), sql); err != nil {
-					t.Fatalf("%s: %v", sql, err)
-				}
-			}
-			run(`CREATE SCHEMA legacy; CREATE TABLE legacy.orders (id int); CREATE SEQUENCE legacy.number; GRANT USAGE ON SCHEMA legacy TO PUBLIC;
-				GRANT USAGE ON SCHEMA public TO PUBLIC; CREATE EXTENSION pg_stat_statements SCHEMA public`)
-			exec(t, login, "SELECT lo_create(0)")
-			examined := func() []string {
-				t.Helper()
-				result, excess, err := postgres.Examine(t.Context(), login, bounds)
-				if err != nil || !result.SchemaUsage {
-					t.Fatalf("Examine = %+v, %v", result, err)
-				}
-				var told []string
-				for _, e := range excess {
-					if !e.Outward {
-						t.Errorf("%s is not outward", e.What)
-					}
-					told = append(told, e.What+" | "+e.Mend)
-				}
-				return told
-			}
-			if got := examined(); len(got) > 0 {
-				t.Fatalf("an untouched login has %q", got)
-			}
-			other := postgres.TenantRoles(db.Config().Database(), "other")
-			names := strings.NewReplacer("{other_owner}", quote(other.Owner), "{other_app}", quote(other.App), "{owner}", quote(bounds.Roles.Owner),
-				"{app}", quote(bounds.Roles.App), "{group}", quote(bounds.Group), "{db}", quote(db.Config().Database()))
-			plain := func(text string) string { return strings.ReplaceAll(text, `"`, "") }
-			for _, tt := range excesses {
-				run(names.Replace(tt.give))
-				got := examined()
-				want := "login " + login.User() + " " + plain(names.Replace(tt.what)) + " | "
-				if len(got) != 1 || !strings.HasPrefix(plain(got[0]), want) {
-					t.Errorf("%s: told %q, want %q", tt.give, got, want)
-				}
-				for _, line := range got {
-					_, mend, _ := strings.Cut(line, " | ")
-					run(mend)
-				}
-				if tt.undo != "" {
-					run(tt.undo)
-				}
-				if left := examined(); len(left) > 0 {
-					t.Fatalf("%s: behind the mend %q there is still %q", tt.give, got, left)
-				}
-			}
-		})
+		t.Run(name, func(t *testing.T) { testExamine(t, s) })
 	}
+}
+
+func testExamine(t *testing.T, s *platform.Postgres) {
+	t.Helper()
+	db := on(t, s)
+	acme, login := newTenant(t, db, "acme")
+	newTenant(t, db, "other")
+	bounds := boundsOf(db, acme)
+	super := must(pgx.Connect(t.Context(), inDatabase(t, must(postgres.ParseDSN(s.AdminDSN()))(t), db.Config().Database()).URI()))(t)
+	t.Cleanup(func() { _ = super.Close(context.WithoutCancel(t.Context())) })
+	run := func(sql string) {
+		t.Helper()
+		if _, err := super.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	run(`CREATE SCHEMA legacy; CREATE TABLE legacy.orders (id int); CREATE SEQUENCE legacy.number; GRANT USAGE ON SCHEMA legacy TO PUBLIC;
+		GRANT USAGE ON SCHEMA public TO PUBLIC; CREATE EXTENSION pg_stat_statements SCHEMA public`)
+	exec(t, login, "SELECT lo_create(0)")
+	if got := examined(t, login, bounds); len(got) > 0 {
+		t.Fatalf("an untouched login has %q", got)
+	}
+	other := postgres.TenantRoles(db.Config().Database(), "other")
+	names := strings.NewReplacer("{other_owner}", quote(other.Owner), "{other_app}", quote(other.App), "{owner}", quote(bounds.Roles.Owner),
+		"{app}", quote(bounds.Roles.App), "{group}", quote(bounds.Group), "{db}", quote(db.Config().Database()))
+	plain := func(text string) string { return strings.ReplaceAll(text, `"`, "") }
+	for _, tt := range excesses {
+		run(names.Replace(tt.give))
+		got := examined(t, login, bounds)
+		want := "login " + login.User() + " " + plain(names.Replace(tt.what)) + " | "
+		if len(got) != 1 || !strings.HasPrefix(plain(got[0]), want) {
+			t.Errorf("%s: told %q, want %q", tt.give, got, want)
+		}
+		for _, line := range got {
+			_, mend, _ := strings.Cut(line, " | ")
+			run(mend)
+		}
+		if tt.undo != "" {
+			run(tt.undo)
+		}
+		if left := examined(t, login, bounds); len(left) > 0 {
+			t.Fatalf("%s: behind the mend %q there is still %q", tt.give, got, left)
+		}
+	}
+}
+
+// examined are the rights too many that a login is told to have, each with its mend.
+func examined(t *testing.T, login postgres.Config, bounds postgres.Bounds) []string {
+	t.Helper()
+	result, excess, err := postgres.Examine(t.Context(), login, bounds)
+	if err != nil || !result.SchemaUsage {
+		t.Fatalf("Examine = %+v, %v", result, err)
+	}
+	var told []string
+	for _, e := range excess {
+		if !e.Outward {
+			t.Errorf("%s is not outward", e.What)
+		}
+		told = append(told, e.What+" | "+e.Mend)
+	}
+	return told
 }
 
 // Every kind of right that is spoken of in the condition has been given in TestExamine.

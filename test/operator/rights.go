@@ -39,26 +39,9 @@ func (s *Servers) granted(ctx context.Context, inNamespaces bool) (map[Right]boo
 	}
 	granted := map[Right]bool{}
 	add := func(namespace string, ref rbacv1.RoleRef) error {
-		role := &rbacv1.ClusterRole{}
-		if ref.Kind == "Role" {
-			inside := &rbacv1.Role{}
-			if err := s.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, inside); err != nil {
-				return err
-			}
-			role.Rules = inside.Rules
-		} else if err := s.Admin.Get(ctx, client.ObjectKey{Name: ref.Name}, role); err != nil {
-			return err
-		}
-		for _, rule := range role.Rules {
-			for _, verb := range rule.Verbs {
-				for _, group := range rule.APIGroups {
-					for _, resource := range rule.Resources {
-						granted[Right{verb, group, resource}] = true
-					}
-				}
-			}
-		}
-		return nil
+		rules, err := s.rules(ctx, namespace, ref)
+		addRights(granted, rules)
+		return err
 	}
 	for _, b := range clusterBindings.Items {
 		if slices.ContainsFunc(b.Subjects, isOperator) {
@@ -78,6 +61,31 @@ func (s *Servers) granted(ctx context.Context, inNamespaces bool) (map[Right]boo
 		}
 	}
 	return granted, nil
+}
+
+// rules are those of the role that a binding refers to, in a namespace if it is no ClusterRole.
+func (s *Servers) rules(ctx context.Context, namespace string, ref rbacv1.RoleRef) ([]rbacv1.PolicyRule, error) {
+	if ref.Kind == "Role" {
+		role := &rbacv1.Role{}
+		err := s.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, role)
+		return role.Rules, err
+	}
+	role := &rbacv1.ClusterRole{}
+	err := s.Admin.Get(ctx, client.ObjectKey{Name: ref.Name}, role)
+	return role.Rules, err
+}
+
+// addRights adds the rights that rules give.
+func addRights(granted map[Right]bool, rules []rbacv1.PolicyRule) {
+	for _, rule := range rules {
+		for _, verb := range rule.Verbs {
+			for _, group := range rule.APIGroups {
+				for _, resource := range rule.Resources {
+					granted[Right{verb, group, resource}] = true
+				}
+			}
+		}
+	}
 }
 
 func isOperator(s rbacv1.Subject) bool {
