@@ -115,7 +115,7 @@ spec:
   source: {configMaps: [{name: sql, keys: [0001_a.sql]}]}
   format: Plain
   allowedNamespaces: ` + selector + `
-  rollout: {rings: [{name: canary, selector: {matchLabels: {ring: canary}, matchExpressions: [{key: tier, operator: In, values: [gold]}]}}]}
+  rollout: {failureBudget: 10%, rings: [{name: canary, selector: {matchLabels: {ring: canary}, matchExpressions: [{key: tier, operator: In, values: [gold]}]}}]}
   lint: {policy: RequireApproval, suppressions: Ignore, rules: [{name: drop-table, action: Allow}]}
   dryRun: Enabled
 `, `
