@@ -116,8 +116,15 @@ func (f *fleet) order(t *testing.T, n int) {
 	made.Wait()
 }
 
+// awaitReady waits by the set's counts, and looks at each Tenant only then: a list of a thousand is dear.
 func (f *fleet) awaitReady(t *testing.T, n int) {
 	t.Helper()
+	f.Await(t, f.limit, f.Set, func(bool) error {
+		if st := f.Set.Status; int(st.UpdatedTenants) < n {
+			return fmt.Errorf("%d of %d tenants are at version %d", st.UpdatedTenants, n, f.version)
+		}
+		return nil
+	})
 	operator.Poll(t, f.limit, func() error {
 		ready, example := 0, ""
 		for _, tenant := range f.list(t) {

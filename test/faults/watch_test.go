@@ -172,8 +172,9 @@ func (w *watcher) order(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	last, example := 0, ""
+	last, example, there := 0, "", map[string]bool{}
 	for _, name := range names {
+		there[name] = true
 		if ring := w.ringOf[name]; ring > last {
 			last, example = ring, name
 		}
@@ -183,7 +184,7 @@ func (w *watcher) order(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for _, ring := range w.rings[:last] {
 		for _, name := range ring {
-			if !slices.Contains(names, name) && !slices.Contains(w.behind, name) {
+			if !there[name] && !slices.Contains(w.behind, name) {
 				w.saw("%s came to the version before %s", example, name)
 			}
 		}
