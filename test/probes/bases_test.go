@@ -141,6 +141,47 @@ spec:
       repository: registry.example.com/shop/migrations
       digest: sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
       certificateAuthority: {secret: {name: trust, key: bundle.pem}}
+`, `
+apiVersion: tenantry.dev/v1alpha1
+kind: MigrationSet
+metadata: {name: django, namespace: default}
+spec:
+  job:
+    framework: Django
+    version: v41
+    expect: [billing.0031_invoice_due]
+    template:
+      image: registry.example.com/shop:v41
+      imagePullPolicy: Always
+      command: [python]
+      args: [migrate]
+      env:
+      - {name: MODE, value: production}
+      resources: {requests: {cpu: 100m}, limits: {memory: 512Mi}}
+      serviceAccountName: shop
+      imagePullSecrets: [{name: registry}]
+      nodeSelector: {disk: fast}
+      tolerations: [{key: batch, operator: Equal, value: only, effect: NoSchedule}]
+`, `
+apiVersion: tenantry.dev/v1alpha1
+kind: MigrationSet
+metadata: {name: rails, namespace: default}
+spec:
+  job:
+    framework: Rails
+    version: v41
+    expect: ["20261103120000"]
+    template: {image: registry.example.com/desk, env: [{name: KEY, secretKeyRef: {name: rails, key: secret-key}}]}
+`, `
+apiVersion: tenantry.dev/v1alpha1
+kind: MigrationSet
+metadata: {name: goose, namespace: default}
+spec:
+  job:
+    framework: Goose
+    version: v41
+    expect: ["41"]
+    template: {image: registry.example.com/shop, env: [{name: REGION, configMapKeyRef: {name: goose, key: region}}]}
 `},
 	"domainclaims": {`
 apiVersion: tenantry.dev/v1alpha1
