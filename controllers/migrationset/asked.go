@@ -88,7 +88,7 @@ func (r *Reconciler) nobodyToAsk(ctx context.Context, ms *v1alpha1.MigrationSet,
 	st := planned(ms, set)
 	st.Result, st.Message = v1alpha1.DryRunSkipped, "No database uses the set yet"
 	if len(all) > 0 {
-		st.Message = clipTo("No tenant has the set, and no database could be asked: "+whyNot(ms, set, all), maxVerdict)
+		st.Message = conditions.ClipTo("No tenant has the set, and no database could be asked: "+whyNot(ms, set, all), maxVerdict)
 	}
 	ms.Status.DryRun = st
 	return nil

@@ -75,7 +75,7 @@ func judgeCheckpoint(st *v1alpha1.CheckpointStatus, verdicts map[string][]string
 	wrong := verdicts[st.Checksum]
 	switch {
 	case err != nil:
-		st.Message = clipTo(dryrun.Brief(err), maxVerdict)
+		st.Message = conditions.ClipTo(dryrun.Brief(err), maxVerdict)
 	case len(wrong) == 0:
 		st.State = v1alpha1.CheckpointVerified
 	default:
@@ -84,7 +84,7 @@ func judgeCheckpoint(st *v1alpha1.CheckpointStatus, verdicts map[string][]string
 		if more := len(wrong) - maxDifferences; more > 0 {
 			text += fmt.Sprintf("; and %d more", more)
 		}
-		st.Message = clipTo(text, maxVerdict)
+		st.Message = conditions.ClipTo(text, maxVerdict)
 	}
 }
 

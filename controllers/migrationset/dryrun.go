@@ -82,7 +82,7 @@ func (r *Reconciler) try(ctx context.Context, ms *v1alpha1.MigrationSet, set *mi
 			break
 		}
 	}
-	st.Message = clipTo(st.Message, maxVerdict)
+	st.Message = conditions.ClipTo(st.Message, maxVerdict)
 	ms.Status.DryRun = st
 	now := time.Now()
 	if r.tries.note(ms, st.Result == v1alpha1.DryRunFailed, now); st.Result == v1alpha1.DryRunFailed {

@@ -57,7 +57,7 @@ func (r *Reconciler) approved(ctx context.Context, ms *v1alpha1.MigrationSet, se
 		return false, 0, wait(ms, v1alpha1.ReasonApprovalRequired, required(ms), recheck)
 	}
 	ms.Status.Approval = &v1alpha1.ApprovalStatus{
-		MigrationSetVersion: version, ApprovedBy: clipTo(by, maxUser), ApprovedAt: metav1.NewTime(now.Truncate(time.Second)),
+		MigrationSetVersion: version, ApprovedBy: conditions.ClipTo(by, maxUser), ApprovedAt: metav1.NewTime(now.Truncate(time.Second)),
 	}
 	return true, 0, nil
 }

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/lint"
 	"github.com/tenantry/tenantry/internal/migrations"
 	"github.com/tenantry/tenantry/internal/postgres"
@@ -125,8 +126,8 @@ func weight(f v1alpha1.LintFinding) (w int) {
 func finding(f lint.Finding, blocks bool) v1alpha1.LintFinding {
 	return v1alpha1.LintFinding{
 		Rule: f.Name, Category: v1alpha1.LintCategory(f.Category), Severity: v1alpha1.LintSeverity(f.Severity), Blocking: blocks,
-		File: clipTo(f.File, maxFindingFile), Line: int32(min(max(f.Line, 1), migrations.MaxFileBytes)),
-		Object: clipTo(f.Object, maxFindingObject), Message: clipTo(f.Message, maxFindingMessage),
+		File: conditions.ClipTo(f.File, maxFindingFile), Line: int32(min(max(f.Line, 1), migrations.MaxFileBytes)),
+		Object: conditions.ClipTo(f.Object, maxFindingObject), Message: conditions.ClipTo(f.Message, maxFindingMessage),
 	}
 }
 

@@ -172,19 +172,8 @@ func failures(d rollout.Decision) []v1alpha1.FailedTenant {
 	var list []v1alpha1.FailedTenant
 	for _, f := range d.Failed[:min(maxFailures, len(d.Failed))] {
 		list = append(list, v1alpha1.FailedTenant{
-			Namespace: f.Namespace, Name: f.Name, Ring: f.Ring, Version: f.Version, Reason: f.Why.Reason, Message: clip(f.Why.Message),
+			Namespace: f.Namespace, Name: f.Name, Ring: f.Ring, Version: f.Version, Reason: f.Why.Reason, Message: conditions.ClipTo(f.Why.Message, maxMessage),
 		})
 	}
 	return list
-}
-
-func clip(message string) string { return clipTo(message, maxMessage) }
-
-// clipTo cuts a text to so many bytes, never inside of a character.
-func clipTo(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	const more = "..."
-	return strings.ToValidUTF8(text[:most-len(more)], "") + more
 }

@@ -233,12 +233,7 @@ func merge(faults []*fault.Fault) *fault.Fault {
 // maxDomainMessage bounds what is said about one domain, in bytes (the API's bound).
 const maxDomainMessage = 1024
 
-func clip(message string) string {
-	if len(message) <= maxDomainMessage {
-		return message
-	}
-	return strings.ToValidUTF8(message[:maxDomainMessage], "")
-}
+func clip(message string) string { return conditions.ClipTo(message, maxDomainMessage) }
 
 func nilIfEmpty[T any](s []T) []T {
 	if len(s) == 0 {

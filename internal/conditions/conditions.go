@@ -69,10 +69,10 @@ func Get(obj Object, conditionType string) *metav1.Condition {
 	return meta.FindStatusCondition(*obj.GetConditions(), conditionType)
 }
 
-func clip(s string) string { return clipTo(s, maxMessage) }
+func clip(s string) string { return ClipTo(s, maxMessage) }
 
-// clipTo cuts s to at most n bytes, never inside a character.
-func clipTo(s string, n int) string {
+// ClipTo cuts s to at most n bytes, never inside a character. What was cut ends with dots.
+func ClipTo(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}

@@ -97,7 +97,7 @@ func (w *Writer) announce(obj Object, before []metav1.Condition) {
 			continue
 		}
 		if kind := newsOf(obj, c, before); kind != "" {
-			w.Recorder.Eventf(obj, nil, kind, c.Reason, c.Type, "%s", clipTo(c.Type+": "+c.Message, maxNote))
+			w.Recorder.Eventf(obj, nil, kind, c.Reason, c.Type, "%s", ClipTo(c.Type+": "+c.Message, maxNote))
 		}
 	}
 }
