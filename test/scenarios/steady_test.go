@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -34,6 +35,26 @@ func passes(t *testing.T, controller string) (n float64) {
 	return n
 }
 
+// awaitTold waits until a host's claim shows what its Tenant shows by now: it would be written again else.
+func awaitTold(t *testing.T, w *operator.World, tn *v1alpha1.Tenant, host string) {
+	t.Helper()
+	claim := &v1alpha1.DomainClaim{}
+	claim.Name = domains.ClaimName(host)
+	w.Await(t, operator.Eventually, claim, func(bool) error {
+		if err := w.Admin.Get(t.Context(), client.ObjectKeyFromObject(tn), tn); err != nil {
+			return err
+		}
+		i := slices.IndexFunc(tn.Status.Domains, func(d v1alpha1.TenantDomainStatus) bool { return d.Claim == claim.Name })
+		if i < 0 || tn.Status.Binding == nil {
+			return fmt.Errorf("the Tenant shows %+v", tn.Status)
+		}
+		return differs("what the claim of "+host+" shows", &v1alpha1.ClaimServing{
+			State: tn.Status.Domains[i].State, Database: tn.Status.Database, Schema: tn.Status.Schema,
+			Version: tn.Status.Version, Secret: tn.Status.Binding.Name,
+		}, claim.Status.Serving)
+	})
+}
+
 // A user asks for a reconcile of everything, again and again: the annotation is the only write. This
 // test does not run beside others: it counts what all controllers did.
 func TestSteadyOperatorWritesNothing(t *testing.T) {
@@ -48,16 +69,11 @@ func TestSteadyOperatorWritesNothing(t *testing.T) {
 	w.Await(t, operator.Eventually, w.Database, func(bool) error {
 		return differs("tenants of the database", int32(2), w.Database.Status.Tenants)
 	})
-	// So do the statuses of claims, which wait for tenants that are made.
-	for _, host := range append(slices.Clone(tenant.Spec.Domains), second.Spec.Domains...) {
-		claim := &v1alpha1.DomainClaim{}
-		claim.Name = domains.ClaimName(host)
-		w.Await(t, operator.Eventually, claim, func(bool) error {
-			if s := claim.Status.Serving; s == nil || s.Secret == "" {
-				return fmt.Errorf("the claim shows %+v", s)
-			}
-			return nil
-		})
+	// So do the statuses of claims, which wait for tenants that are made, and follow each of their steps.
+	for _, tn := range []*v1alpha1.Tenant{tenant, second} {
+		for _, host := range tn.Spec.Domains {
+			awaitTold(t, w, tn, host)
+		}
 	}
 	writes := w.Writes(t)
 	for range 3 {
