@@ -49,7 +49,7 @@ func (r *Reconciler) ownCredentials(ctx context.Context, s *scope) (outcome, err
 	state := &logins.State{}
 	if s.secretVersion = meta.ResourceVersion; r.proved(s) {
 		state.User, state.Version = s.user, s.secretVersion
-	} else if secret, state, err = r.ensure(ctx, p); err != nil {
+	} else if secret, state, err = r.Logins.Ensure(ctx, p); err != nil {
 		return outcome{}, err
 	}
 	if err := r.Logins.TakeTurns(ctx, p, state, secret); err != nil {
@@ -57,11 +57,6 @@ func (r *Reconciler) ownCredentials(ctx context.Context, s *scope) (outcome, err
 	}
 	s.use(state)
 	return s.own(state), nil
-}
-
-func (r *Reconciler) ensure(ctx context.Context, p *logins.Pair) (client.Object, *logins.State, error) {
-	secret, state, err := r.Logins.Ensure(ctx, p)
-	return secret, state, err
 }
 
 // use makes a login the one that verify tries.

@@ -103,7 +103,7 @@ func (r *Reconciler) reader(ctx context.Context, s *scope) (*logins.State, error
 	secret, state := client.Object(meta), &logins.State{}
 	if user, ok := r.readerProved(s, meta.ResourceVersion); ok && s.canLogin(user) {
 		state.User = user
-	} else if secret, state, err = r.ensure(ctx, p); err != nil {
+	} else if secret, state, err = r.Logins.Ensure(ctx, p); err != nil {
 		return nil, err
 	} else if err := s.tryReader(ctx, state); err != nil {
 		return nil, err

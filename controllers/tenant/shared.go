@@ -117,7 +117,7 @@ func (r *Reconciler) readShared(ctx context.Context, s *scope) error {
 // still the old one.
 func (s *scope) inUse() v1alpha1.LoginMode {
 	for _, mode := range []v1alpha1.LoginMode{v1alpha1.LoginSetRole, v1alpha1.LoginShared} {
-		if login := s.classLogin(mode); s.user == login || s.user == login+"_b" {
+		if login := s.classLogin(mode); s.user == login || s.user == postgres.SecondClassLogin(login) {
 			return mode
 		}
 	}

@@ -70,7 +70,7 @@ func (db *DB) dropClassLogin(ctx context.Context, uid, login string) error {
 func (c *classCatalog) roles(login string) []string {
 	var names []string
 	if c.Second != nil {
-		names = append(names, login+secondSuffix)
+		names = append(names, SecondClassLogin(login))
 	}
 	if c.First != nil {
 		names = append(names, login)

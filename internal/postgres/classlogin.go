@@ -130,7 +130,7 @@ func lockClassLogin(ctx context.Context, tx pgx.Tx, login, uid string) error {
 
 func (c *classCatalog) state(login string) ClassLoginState {
 	return ClassLoginState{
-		First: login, Second: login + secondSuffix,
+		First: login, Second: SecondClassLogin(login),
 		FirstCanLogin: c.First != nil && c.First.Login, SecondCanLogin: c.Second != nil && c.Second.Login,
 		Tenants: c.Tenants,
 	}
@@ -165,13 +165,13 @@ func (l ClassLogin) statements(login string, c classCatalog) []string {
 	if c.Second == nil {
 		return s
 	}
-	one(login+secondSuffix, c.Second)
+	one(SecondClassLogin(login), c.Second)
 	if !c.Chained {
 		options := ""
 		if c.VersionNum >= version16 {
 			options = " WITH INHERIT TRUE, SET TRUE"
 		}
-		s = append(s, "GRANT "+ident(login)+" TO "+ident(login+secondSuffix)+options)
+		s = append(s, "GRANT "+ident(login)+" TO "+ident(SecondClassLogin(login))+options)
 	}
 	return s
 }
@@ -229,7 +229,7 @@ func (db *DB) RetireClassLogin(ctx context.Context, l ClassLogin, name string) e
 
 func (db *DB) changeClassLogin(ctx context.Context, l ClassLogin, name string, sql func(exists bool) string) error {
 	login := db.ClassLoginRole(l)
-	if name != login && name != login+secondSuffix {
+	if name != login && name != SecondClassLogin(login) {
 		return fault.NewInvalid(ReasonNotOwner, "role %q is no login of class %q", name, l.Class)
 	}
 	return db.inTx(ctx, func(tx pgx.Tx) error {

@@ -161,6 +161,9 @@ func isClassLogin(name string) bool {
 	return strings.HasPrefix(name, setLoginPrefix) || strings.HasPrefix(name, allLoginPrefix)
 }
 
+// SecondClassLogin returns the login that takes turns with a class's.
+func SecondClassLogin(login string) string { return login + secondSuffix }
+
 // hashLength is in hexadecimal digits: 64 bits, so that nobody finds a schema name whose roles
 // have another tenant's names.
 const hashLength = 16
