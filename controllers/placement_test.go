@@ -2,6 +2,8 @@ package controllers_test
 
 import (
 	"maps"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -228,4 +230,47 @@ func TestUnreachableDatabaseHoldsUpItsOwnAlone(t *testing.T) {
 		}
 		b.Expect(t, acme, operator.Waiting("Ready", v1alpha1.ReasonDatabaseNotReady, "main is not reachable"))
 	}
+}
+
+// A Tenant that comes back under a name of which data are kept waits for the database that keeps them, by
+// the word of its status while it is away; whoever is new does not.
+func TestNamesakeWaitsForItsData(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Database.Spec.MaxTenants = new(int32(1000)) // the one with more room
+	second := b.second(t, 100)
+	b.settle(t)
+	b.pass(t, second)
+	acme := b.tenant(t, "acme")
+	if got := acme.Status.Database.Name; got != "main" {
+		t.Fatalf("placed on %s, want main", got)
+	}
+	first := string(acme.UID)
+	b.remove(t, acme)
+	b.pass(t, b.Database)
+	kept := []v1alpha1.RetainedSchema{{Namespace: b.Namespace, Name: "acme", Schema: acme.Status.Schema}}
+	if diff := cmp.Diff(kept, b.Database.Status.Retained); diff != "" || b.Database.Status.RetainedTenants != 1 {
+		t.Errorf("%d retained tenants in the database's status (-want +got):\n%s", b.Database.Status.RetainedTenants, diff)
+	}
+
+	b.connection(t, map[string]string{"uri": strings.Replace(b.DSN, ":"+strconv.Itoa(b.Server.Port)+"/", ":"+closedPort(t)+"/", 1)})
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Waiting("Reachable", v1alpha1.ReasonUnreachable))
+	again, other := b.Tenant("acme"), b.Tenant("other")
+	b.Create(t, again, other)
+	b.pass(t, again)
+	b.Expect(t, again, operator.Waiting("DatabaseReady", v1alpha1.ReasonDatabaseNotReady, "main", "keeps data of an earlier Tenant of this name"))
+	b.restart(t) // what this process remembers is nothing to it
+	b.pass(t, again)
+	b.Expect(t, again, operator.Waiting("DatabaseReady", v1alpha1.ReasonDatabaseNotReady, "keeps data of an earlier Tenant of this name"))
+	b.pass(t, other)
+	b.Expect(t, other, operator.Ready())
+	if got := other.Status.Database.Name; got != "second" {
+		t.Errorf("placed on %s, want second", got)
+	}
+
+	goodConnection(t, b)
+	b.pass(t, b.Database)
+	b.pass(t, again)
+	b.Expect(t, again, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaRetained, first, v1alpha1.AnnotationAdopt+"="+first))
 }

@@ -130,10 +130,44 @@ type TenantDatabaseStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	Tenants int32 `json:"tenants"`
 
+	// retainedTenants is how many of them are gone, and their schemas kept.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	RetainedTenants int32 `json:"retainedTenants,omitempty"`
+
+	// retained names the kept schemas, the first 500 by namespace and name. A Tenant that comes back under
+	// such a name waits for this database, also while it is away, and takes its data over by the
+	// annotation that its SchemaReady condition then names.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=500
+	Retained []RetainedSchema `json:"retained,omitempty"`
+
 	// sharedVersion is the migration at which the shared schema stands.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	SharedVersion string `json:"sharedVersion,omitempty"`
+}
+
+// RetainedSchema is a schema that was kept when its Tenant was deleted.
+type RetainedSchema struct {
+	// namespace of the Tenant.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+
+	// name of the Tenant.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// schema that holds the data.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Schema string `json:"schema,omitempty"`
 }
 
 // DatabaseIdentity tells one database from every other.

@@ -133,7 +133,7 @@ func (r *Reconciler) choose(ctx context.Context, s *scope) (*v1alpha1.TenantData
 		candidates = append(candidates, databases.Candidate{UID: tdb.UID, Max: limit, Registered: int(tdb.Status.Tenants)})
 		byIndex = append(byIndex, tdb)
 	}
-	if tdb, err := r.namesake(ctx, s, byIndex); err != nil || tdb != nil {
+	if tdb, err := r.namesake(ctx, s); err != nil || tdb != nil {
 		return tdb, err
 	}
 	if len(candidates) == 0 {
@@ -209,22 +209,4 @@ func (r *Reconciler) database(ctx context.Context, ref v1alpha1.NamespacedRefere
 		return nil, fmt.Errorf("read TenantDatabase %s/%s: %w", ref.Namespace, ref.Name, err)
 	}
 	return tdb, nil
-}
-
-// namesake returns the database that keeps the data of an earlier Tenant of this name: a Tenant
-// that comes back must meet them, not an empty schema on another database of its class.
-func (r *Reconciler) namesake(ctx context.Context, s *scope, fit []*v1alpha1.TenantDatabase) (*v1alpha1.TenantDatabase, error) {
-	if len(s.class.Spec.Databases) < 2 {
-		return nil, nil
-	}
-	for _, tdb := range fit {
-		db, err := r.Pools.Get(ctx, tdb)
-		if err != nil {
-			return nil, err
-		}
-		if found, err := db.KnowsName(ctx, s.tenant.Namespace, s.tenant.Name); err != nil || found {
-			return tdb, err
-		}
-	}
-	return nil, nil
 }

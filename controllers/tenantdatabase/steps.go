@@ -69,17 +69,27 @@ func (r *Reconciler) connect(ctx context.Context, s *scope) (string, error) {
 	}
 	s.tdb.Status.ServerVersion = s.report.ServerVersion
 	s.tdb.Status.Endpoint = s.db.Config().Endpoint()
-	if s.report.VersionNum < postgres.MinVersionNum {
-		return "", fault.NewInvalid(v1alpha1.ReasonUnsupportedVersion,
-			"The server is PostgreSQL %s; 15 is the oldest that works, and 16 the oldest that keeps the operator's login away from tenants' rows", s.report.ServerVersion)
-	}
-	if s.report.InRecovery || s.report.ReadOnly {
-		// Sessions keep what they began with, and the name may lead to the primary by now.
-		r.Pools.Forget(s.tdb.UID)
-		return "", fault.NewWaiting(v1alpha1.ReasonReadOnly, 15*time.Second,
-			"The server takes no writes: it is a standby or set to read-only; name the primary in the Secret")
+	if err := usable(s.report); err != nil {
+		if fault.ReasonOf(err) == v1alpha1.ReasonReadOnly {
+			// Sessions keep what they began with, and the name may lead to the primary by now.
+			r.Pools.Forget(s.tdb.UID)
+		}
+		return "", err
 	}
 	return fmt.Sprintf("Logged in as %s on PostgreSQL %s", s.report.Login, s.report.ServerVersion), nil
+}
+
+// usable says whether a server is one that can hold tenants.
+func usable(report postgres.Report) error {
+	if report.VersionNum < postgres.MinVersionNum {
+		return fault.NewInvalid(v1alpha1.ReasonUnsupportedVersion,
+			"The server is PostgreSQL %s; 15 is the oldest that works, and 16 the oldest that keeps the operator's login away from tenants' rows", report.ServerVersion)
+	}
+	if report.InRecovery || report.ReadOnly {
+		return fault.NewWaiting(v1alpha1.ReasonReadOnly, 15*time.Second,
+			"The server takes no writes: it is a standby or set to read-only; name the primary in the Secret")
+	}
+	return nil
 }
 
 // maxGrants bounds the text of the rights that miss, in bytes, so that no statement is cut in the
@@ -118,7 +128,7 @@ func (r *Reconciler) bootstrap(ctx context.Context, s *scope) (string, error) {
 	}
 	r.Pools.Confirm(s.tdb.UID, s.db)
 	s.tdb.Status.Identity = &v1alpha1.DatabaseIdentity{SystemIdentifier: s.report.SystemIdentifier, Marker: marker(s)}
-	s.tdb.Status.Tenants = int32(min(s.report.TenantCount, 1<<30)) //nolint:gosec // bounded by min
+	count(&s.tdb.Status, s.report)
 	text := "The registry is in schema " + postgres.RegistrySchema
 	left, err := s.db.SweepScratch(ctx)
 	if err != nil {
@@ -128,6 +138,15 @@ func (r *Reconciler) bootstrap(ctx context.Context, s *scope) (string, error) {
 		text += "; a scratch schema of a dry run could not be dropped yet: " + strings.Join(left, "; ")
 	}
 	return text, nil
+}
+
+func count(status *v1alpha1.TenantDatabaseStatus, report postgres.Report) {
+	status.Tenants = int32(min(report.TenantCount, 1<<30))            //nolint:gosec // bounded by min
+	status.RetainedTenants = int32(min(report.RetainedCount, 1<<30)) //nolint:gosec // bounded by min
+	status.Retained = nil
+	for _, k := range report.Retained {
+		status.Retained = append(status.Retained, v1alpha1.RetainedSchema(k))
+	}
 }
 
 // checkIdentity refuses a server that is not the one that was there before: the roles that a

@@ -41,11 +41,21 @@ type Report struct {
 	Moved bool
 	// TenantCount is the number of schemas in the registry, retained ones included.
 	TenantCount int
+	// RetainedCount is how many of them are retained, and Retained the first ones of these by namespace
+	// and name, at most MaxRetained.
+	RetainedCount int
+	Retained      []RetainedSchema
 	// Missing are rights without which the operator cannot work; empty when all is well.
 	Missing []Right
 	// Warnings are what works and should not be so, as sentences without an end.
 	Warnings []string
 }
+
+// MaxRetained bounds the schemas that a Report names.
+const MaxRetained = 500
+
+// RetainedSchema is a schema whose Tenant is gone.
+type RetainedSchema struct{ Namespace, Name, Schema string }
 
 // Right is a right that the login lacks, with the statement by which a DBA gives it.
 type Right struct{ What, Grant string }
@@ -77,7 +87,11 @@ type registryFacts struct {
 	Identity *identity
 	Tenants  int
 	Sets     []string
-	Unkept   []struct {
+	Retained []RetainedSchema
+	// RetainedTenants counts all of them.
+	RetainedTenants int
+
+	Unkept []struct {
 		Keeper string
 		Roles  []string
 	}
@@ -109,10 +123,10 @@ func (db *DB) preflight(ctx context.Context) (Report, error) {
 		return r, nil // it may not be read
 	}
 	var g registryFacts
-	if err := db.pool.QueryRow(ctx, preflightRegistrySQL).Scan(&g); err != nil {
+	if err := db.pool.QueryRow(ctx, preflightRegistrySQL, MaxRetained).Scan(&g); err != nil {
 		return Report{}, err
 	}
-	r.TenantCount = g.Tenants
+	r.TenantCount, r.RetainedCount, r.Retained = g.Tenants, g.RetainedTenants, g.Retained
 	if g.Identity != nil {
 		r.Marker = g.Identity.Marker
 		r.Moved = f.MayReadIdentity && (g.Identity.DatabaseOID != f.DatabaseOID || g.Identity.SystemID != r.SystemIdentifier)

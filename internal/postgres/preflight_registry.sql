@@ -9,6 +9,12 @@ WITH named (keeper, role) AS (
 SELECT jsonb_build_object(
     'identity', (SELECT to_jsonb(i) FROM tenantry.identity i),
     'tenants', (SELECT count(*) FROM tenantry.tenant),
+    'retainedTenants', (SELECT count(*) FROM tenantry.tenant WHERE state = 'retained'),
+    'retained', (
+        SELECT jsonb_agg(to_jsonb(k) ORDER BY k.namespace, k.name, k.schema)
+        FROM (
+            SELECT namespace, name, schema_name AS schema FROM tenantry.tenant WHERE state = 'retained'
+            ORDER BY namespace, name, schema_name LIMIT $1) k),
     'sets', (
         SELECT jsonb_agg(DISTINCT s) FROM (
             SELECT migration_set FROM tenantry.tenant UNION SELECT migration_set FROM tenantry.shared_schema) x (s)
