@@ -143,6 +143,12 @@ const (
 	ReasonSchemaLost = "SchemaLost"
 	// ReasonSchemaRetained : the schema was kept when a Tenant of this name was deleted; adopt it.
 	ReasonSchemaRetained = "SchemaRetained"
+	// ReasonAdoptionBlocked : the schema that the tenant is to take over cannot be taken over yet.
+	ReasonAdoptionBlocked = "AdoptionBlocked"
+	// ReasonInvalidAdoption : the entry of the database's spec.adoptions does not fit the tenant.
+	ReasonInvalidAdoption = "InvalidAdoption"
+	// ReasonBaselineRequired : nobody said at which version an adopted schema stands.
+	ReasonBaselineRequired = "BaselineRequired"
 )
 
 // Reasons of CredentialsReady.

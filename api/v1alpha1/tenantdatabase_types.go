@@ -3,6 +3,7 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // TenantDatabaseSpec describes one PostgreSQL database that holds tenants.
+// +kubebuilder:validation:XValidation:rule="!has(self.shared) || !has(self.adoptions) || self.adoptions.all(a, a.schemaName != self.shared.schemaName)",message="the shared schema belongs to no Tenant: take it out of adoptions"
 type TenantDatabaseSpec struct {
 	// connectionSecretRef names a Secret of this namespace with the operator's login: either a
 	// key uri (or dsn), or the keys of CloudNativePG's app Secret (host, port, dbname,
@@ -31,6 +32,14 @@ type TenantDatabaseSpec struct {
 	// sign-in tables. Left out, there is none.
 	// +optional
 	Shared *SharedSchema `json:"shared,omitempty"`
+
+	// adoptions list schemas that are in the database already and the Tenants to which they belong.
+	// Any other schema that is there is left alone, and no Tenant gets its name.
+	// +optional
+	// +listType=map
+	// +listMapKey=schemaName
+	// +kubebuilder:validation:MaxItems=1000
+	Adoptions []SchemaAdoption `json:"adoptions,omitempty"`
 }
 
 // DatabaseEndpoint is an address of the database.
@@ -147,6 +156,10 @@ type TenantDatabaseStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	SharedVersion string `json:"sharedVersion,omitempty"`
+
+	// adoptions says how far the schemas of spec.adoptions came. Left out while none is listed.
+	// +optional
+	Adoptions *AdoptionStatus `json:"adoptions,omitempty"`
 }
 
 // RetainedSchema is a schema that was kept when its Tenant was deleted.

@@ -79,6 +79,9 @@ spec:
     schemaName: shared
     migrationSetRef: {name: shared}
     grants: [{table: plans, privileges: [SELECT, REFERENCES]}]
+  adoptions:
+  - {schemaName: globex, tenantRef: {namespace: default, name: globex}, baselineVersion: "0018"}
+  - {schemaName: initech, tenantRef: {namespace: default, name: initech}}
 `,
 	"MigrationSet": `
 apiVersion: tenantry.dev/v1alpha1
