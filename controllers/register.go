@@ -139,7 +139,7 @@ func Register(mgr ctrl.Manager, o Options) error {
 		return err
 	}
 	r := New(c, live, mgr.GetEventRecorder("tenantry"), pools)
-	r.DomainClaim.DNS, r.DomainClaim.Namespaces = resolver, o.Namespaces
+	r.DomainClaim.DNS, r.DomainClaim.Namespaces, r.TenantClass.Namespaces = resolver, o.Namespaces, o.Namespaces
 	r.MigrationSet.Sources.Registries = o.OCIRegistries // the loader that all share
 	r.Tenant.RecallWithin = recallWithin
 	r.Tenant.Patience, r.DomainClaim.Patience, r.DomainClaim.Busy = time.Second, 5*time.Second, r.Tenant.Busy

@@ -56,6 +56,9 @@ func (r *Reconciler) findClassSecret(ctx context.Context, s *scope) error {
 		return nil
 	}
 	m, err := r.Logins.Meta(ctx, logins.SharedKey(s.class, s.tdb))
+	if fault.ReasonOf(err) == v1alpha1.ReasonNamespaceNotWatched {
+		return nil // The class says so. Who has a login of its own works on.
+	}
 	if err == nil && m.UID != "" && logins.OwnedBy(m, logins.ClassOwner(s.class)) && m.Annotations[v1alpha1.AnnotationDatabase] == logins.DatabaseName(s.tdb) {
 		s.classSecret = m
 	}

@@ -31,6 +31,7 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/listeners"
 	"github.com/tenantry/tenantry/internal/logins"
+	"github.com/tenantry/tenantry/internal/namespaces"
 	"github.com/tenantry/tenantry/internal/publish"
 )
 
@@ -59,6 +60,8 @@ type Reconciler struct {
 	// Pools and Logins are those of shared logins.
 	Pools  *databases.Pools
 	Logins *logins.Keeper
+	// Namespaces are those into which the operator looks.
+	Namespaces namespaces.Set
 
 	// proofs remember which shared logins were seen to work, so that a steady class costs no log-in.
 	proofs sync.Map // loginKey -> loginProof
@@ -134,6 +137,9 @@ func (r *Reconciler) count(ctx context.Context, class string) (int, error) {
 // check returns in its first error what is wrong with what the class names. A class works as long
 // as one database can take tenants.
 func (r *Reconciler) check(ctx context.Context, class *v1alpha1.TenantClass) (verdict, err error) {
+	if err := r.checkWatched(class); err != nil {
+		return err, nil
+	}
 	var wrong []string
 	for _, ref := range class.Spec.Databases {
 		tdb := &v1alpha1.TenantDatabase{}

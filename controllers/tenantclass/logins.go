@@ -113,6 +113,9 @@ func (r *Reconciler) bringLogin(ctx context.Context, class *v1alpha1.TenantClass
 	if mode(class) == v1alpha1.LoginDedicated {
 		return l.leave(ctx)
 	}
+	if err := r.checkWatched(class); err != nil {
+		return nil, 0, err
+	}
 	allowed, err := consent.Allows(ctx, r, tdb.Spec.AllowedNamespaces, tdb.Namespace, class.Spec.Logins.SecretRef.Namespace)
 	if err == nil && !allowed {
 		err = fault.NewInvalid(v1alpha1.ReasonNamespaceNotAllowed,

@@ -25,7 +25,7 @@ func (r *Reconciler) dropLogins(ctx context.Context, class *v1alpha1.TenantClass
 	for _, ref := range loginHomes(class) {
 		tdb := &v1alpha1.TenantDatabase{}
 		err := r.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, tdb)
-		if apierrors.IsNotFound(err) {
+		if apierrors.IsNotFound(err) || isElsewhere(err) && loginOn(class, ref) == nil {
 			continue
 		}
 		if err != nil {
@@ -39,7 +39,8 @@ func (r *Reconciler) dropLogins(ctx context.Context, class *v1alpha1.TenantClass
 		}
 		r.proofs.Delete(loginKey{class.UID, tdb.UID})
 		if mode(class) != v1alpha1.LoginDedicated {
-			if err := r.Logins.Remove(ctx, logins.SharedKey(class, tdb), logins.ClassOwner(class)); err != nil {
+			// A Secret where the operator does not look goes with its owner, the class.
+			if err := r.Logins.Remove(ctx, logins.SharedKey(class, tdb), logins.ClassOwner(class)); err != nil && !isElsewhere(err) {
 				return err
 			}
 		}

@@ -35,6 +35,16 @@ func Parse(list string) (s Set) {
 // Has says whether objects of a namespace are the operator's business.
 func (s Set) Has(namespace string) bool { return len(s) == 0 || slices.Contains(s, namespace) }
 
+// Refuse says that objects are in a namespace of others, nil if they are not. They are named as for a user's
+// eyes, with their kind. Only a restart with another flag, or an edit of what refers to them, ends that.
+func (s Set) Refuse(namespace, what string) error {
+	if namespace == "" || s.Has(namespace) {
+		return nil
+	}
+	return fault.NewInvalid(v1alpha1.ReasonNamespaceNotWatched,
+		"%s is in a namespace into which this operator does not look; it was started for %s (--namespaces)", what, strings.Join(s, ", "))
+}
+
 // Cache is what a manager's cache holds; nil stands for all namespaces.
 func (s Set) Cache() map[string]cache.Config {
 	if len(s) == 0 {
@@ -120,19 +130,13 @@ func (r reader) List(ctx context.Context, list client.ObjectList, opts ...client
 	return meta.SetList(list, all)
 }
 
-// check refuses what is in a namespace of others. Only a restart with another flag, or an edit of what
-// refers to it, ends that.
+// check refuses what is in a namespace of others.
 func (r reader) check(key client.ObjectKey, what runtime.Object) error {
-	if key.Namespace == "" || r.set.Has(key.Namespace) {
-		return nil
-	}
 	kind := "object"
 	if gvk, err := apiutil.GVKForObject(what, r.kinds.Scheme()); err == nil {
 		kind = strings.TrimSuffix(gvk.Kind, "List")
 	}
-	return fault.NewInvalid(v1alpha1.ReasonNamespaceNotWatched,
-		"%s %s is in a namespace into which this operator does not look; it was started for %s (--namespaces)",
-		kind, strings.TrimSuffix(key.String(), "/"), strings.Join(r.set, ", "))
+	return r.set.Refuse(key.Namespace, kind+" "+strings.TrimSuffix(key.String(), "/"))
 }
 
 func (r reader) isNamespaced(list client.ObjectList) (bool, error) {

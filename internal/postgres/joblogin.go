@@ -14,6 +14,10 @@ import (
 // jobSuffix follows the owner's stem, which leaves room for it.
 const jobSuffix = "_job"
 
+// jobConnections bounds the sessions of one login: a program that opens without end must not take the
+// connections of the server's others. Frameworks migrate by one to four; Ecto's pool has ten.
+const jobConnections = "20"
+
 // Job is the login of a program of the product that migrates the tenant. It is there for as long as
 // such a program runs.
 func (n RoleNames) Job() string { return strings.TrimSuffix(n.Owner, "_owner") + jobSuffix }
@@ -111,7 +115,7 @@ func (db *DB) jobStatements(row *registered, terms JobTerms, verifier string, ex
 	in := "ALTER ROLE " + login + " IN DATABASE " + ident(db.config.Database())
 	s := []string{
 		"SET LOCAL ROLE " + ident(row.Keeper),
-		verb + " ROLE " + login + " LOGIN INHERIT PASSWORD " + literal(verifier) + " VALID UNTIL " + literal(terms.Until.UTC().Format("2006-01-02 15:04:05+00")),
+		verb + " ROLE " + login + " LOGIN INHERIT CONNECTION LIMIT " + jobConnections + " PASSWORD " + literal(verifier) + " VALID UNTIL " + literal(terms.Until.UTC().Format("2006-01-02 15:04:05+00")),
 		"GRANT " + ident(row.Owner) + " TO " + login + actOptions(version),
 		"GRANT " + ident(GroupRole(db.config.Database())) + " TO " + login + asGroup,
 		in + " SET role = " + literal(row.Owner),
@@ -131,8 +135,9 @@ func (db *DB) jobStatements(row *registered, terms JobTerms, verifier string, ex
 }
 
 // FinishJobLogin takes the login away: first its password, then its sessions, then the role itself. What
-// the role owns, because a program left the owner's role, becomes the owner's. A tenant without such a
-// login is success, as is a schema that the registry does not know.
+// the role owns, because a program left the owner's role, becomes the owner's. A role that others keep from
+// being dropped stays, as nobody's login and nobody's member. A tenant without such a login is success, as is
+// a schema that the registry does not know.
 func (db *DB) FinishJobLogin(ctx context.Context, uid, schema string) error {
 	return failed(db.finishJob(ctx, uid, schema), "cannot take the Job's login away from schema "+schema)
 }
@@ -160,8 +165,10 @@ func (db *DB) finishJob(ctx context.Context, uid, schema string) error {
 		return err
 	}
 	err = db.dropJob(ctx, uid, schema, true)
-	if CauseOf(err) == DependentObjects {
-		// It has something in another database of the server, where the operator has no say.
+	switch CauseOf(err) {
+	case DependentObjects, LockTimeout:
+		// It has something in another database of the server, or somebody else's transaction names it just
+		// now: neither may keep the tenant from going on.
 		return db.dropJob(ctx, uid, schema, false)
 	}
 	return err

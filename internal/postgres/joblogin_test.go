@@ -50,6 +50,7 @@ func TestJobLoginIsTheOwner(t *testing.T) {
 		"search_path":       {"current_setting('search_path')", "acme, shared"},
 		"lock timeout":      {"current_setting('lock_timeout')", "2s"},
 		"statement timeout": {"current_setting('statement_timeout')", "1min"},
+		"sessions":          {"(SELECT rolconnlimit FROM pg_roles WHERE rolname = session_user)::text", "20"},
 	} {
 		if got := query(t, job.Config, tt.sql); got != tt.want {
 			t.Errorf("%s is %q, want %q", what, got, tt.want)
@@ -123,6 +124,45 @@ func TestJobLoginEnds(t *testing.T) {
 	}
 	if o := observe(t, db, acme); o.JobLogin || len(o.Drift)+len(o.Foreign) > 0 {
 		t.Errorf("after the Job: JobLogin %t, drift %q, foreign %v", o.JobLogin, o.Drift, o.Foreign)
+	}
+}
+
+// Whoever holds on to a Job's login from outside holds up neither its end nor the next Job: the role stays
+// until it can go, and nobody can use it.
+func TestJobEndsWhileOthersNameItsLogin(t *testing.T) {
+	db := newDB(t)
+	acme, _ := newTenant(t, db, "acme")
+	_, other := newTenant(t, db, "other")
+	job := enableJob(t, db, acme)
+	exec(t, other, "SELECT lo_create(4711)", "GRANT SELECT ON LARGE OBJECT 4711 TO "+quote(job.Config.User()))
+	holder := connect(t, other)
+	for _, sql := range []string{"BEGIN", "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO " + quote(job.Config.User())} {
+		if _, err := holder.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.FinishJobLogin(t.Context(), acme.UID, "acme"); err != nil {
+		t.Fatal(err)
+	}
+	if err := tryExec(t, job.Config, "SELECT 1"); err == nil {
+		t.Error("the Job's login still works")
+	}
+	if got := query(t, admin(t, db.Config().Database()), "SELECT rolcanlogin::text || pg_has_role(rolname, $1, 'MEMBER') FROM pg_roles WHERE rolname = $2", job.Owner, job.Config.User()); got != "falsefalse" {
+		t.Errorf("what is left of the role: %s", got)
+	}
+	if o := observe(t, db, acme); o.JobLogin || len(o.Drift)+len(o.Foreign) > 0 {
+		t.Errorf("after the Job: JobLogin %t, drift %q, foreign %v", o.JobLogin, o.Drift, o.Foreign)
+	}
+	next := enableJob(t, db, acme)
+	exec(t, next.Config, "CREATE TABLE note (id int)")
+	if _, err := holder.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Drop(t.Context(), acme.UID, "acme"); err != nil {
+		t.Fatal(err)
+	}
+	if got := query(t, admin(t, db.Config().Database()), "SELECT count(*) FROM pg_roles WHERE rolname = $1", job.Config.User()); got != "0" {
+		t.Error("the role outlives its tenant")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,6 +69,13 @@ func TestProbesAreComplete(t *testing.T) {
 	if len(seen) < 45 {
 		t.Errorf("%d probes, want at least 45", len(seen))
 	}
+	for _, l := range others() {
+		for name := range l.differs {
+			if !slices.ContainsFunc(l.repeated(), func(p probe) bool { return p.name == name }) {
+				t.Errorf("%q, of which something else comes by a %s, is no attempt of a tenant's login", name, l.by)
+			}
+		}
+	}
 }
 
 // openTable lists what is open on a version that is advised.
@@ -93,15 +101,40 @@ func fullTable() string {
 	for _, g := range probes() {
 		_, _ = fmt.Fprintf(&b, "\n## %s\n\n| Probe | By | What is tried | What comes of it |\n|---|---|---|---|\n", g.title)
 		for _, p := range g.probes {
-			outcome := p.want.cell()
-			if p.want15.kind != "" {
-				outcome += ". On PostgreSQL 15: " + p.want15.cell()
-			}
-			_, _ = fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(p.name), cmp.Or(p.by, byLogin), cell(p.tries), cell(outcome))
+			_, _ = fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(p.name), cmp.Or(p.by, byLogin), cell(p.tries), cell(p.outcomes()))
 		}
 	}
-	b.WriteString("\n")
+	b.WriteString(otherTable())
 	return b.String()
+}
+
+// otherTable says of which attempts something else comes by the other logins.
+func otherTable() string {
+	var b strings.Builder
+	b.WriteString("\n## The same attempts by other logins\n\n")
+	b.WriteString("Each of these logins makes the attempts of a tenant's login in the sections on other tenants' data, other roles, the registry and\n")
+	b.WriteString("the operator, the server and other databases, and the shared schema. The same comes of them, but for these:\n\n")
+	b.WriteString("| Probe | By | What is tried | What comes of it |\n|---|---|---|---|\n")
+	var counts []string
+	for _, l := range others() {
+		repeated := l.repeated()
+		counts = append(counts, fmt.Sprintf("%s %d", l.by, len(repeated)))
+		for _, p := range repeated {
+			if _, ok := l.differs[p.name]; ok {
+				_, _ = fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", cell(p.name), l.by, cell(p.tries), cell(p.outcomes()))
+			}
+		}
+	}
+	_, _ = fmt.Fprintf(&b, "\nAttempts: %s.\n\n", strings.Join(counts, ", "))
+	return b.String()
+}
+
+// outcomes are what must come of a probe on all versions.
+func (p *probe) outcomes() string {
+	if p.want15.kind == "" {
+		return p.want.cell()
+	}
+	return p.want.cell() + ". On PostgreSQL 15: " + p.want15.cell()
 }
 
 func (o outcome) cell() string {

@@ -24,6 +24,13 @@ const (
 	byMigration by = "migration"
 	// byOperator : whoever has the operator's own login.
 	byOperator by = "operator's login"
+	// byJob : whoever has the login of a Job that migrates the tenant.
+	byJob by = "Job's login"
+	// byReader : whoever has the tenant's login that can only read.
+	byReader by = "reader's login"
+	// bySetRole and byShared : whoever has the login that the tenants of a class share.
+	bySetRole by = "SetRole login"
+	byShared  by = "Shared login"
 )
 
 // probe is one attempt. {words} in its SQL stand for names, see stage.names.
@@ -42,6 +49,8 @@ type probe struct {
 	want, want15 outcome
 	// after undoes what the attempt was allowed to do, by the operator's own means where it can.
 	after func(t *testing.T, s *stage)
+	// once : what comes of it has nothing to do with which login tries it.
+	once bool
 }
 
 // outcome is what comes of an attempt.
@@ -91,6 +100,15 @@ func (p *probe) wants(major int) outcome {
 
 // probes are all attempts, in the order of the document.
 func probes() []group {
+	all := byTenants()
+	for _, l := range others() {
+		all = append(all, l.own)
+	}
+	return all
+}
+
+// byTenants are those of a tenant's login, of its migrations and of the operator's login.
+func byTenants() []group {
 	return []group{othersData, becomingOthers, ownRole, registryAndOperator, serverAndDatabases, catalogs, sharing, planting, migrating, operatorsLogin}
 }
 
@@ -104,7 +122,7 @@ func TestIsolation(t *testing.T) {
 	onServers(t, majors, func(t *testing.T, server *platform.Postgres) {
 		s := newStage(t, server, "")
 		s.before = s.snapshot(t)
-		for _, g := range probes() {
+		for _, g := range byTenants() {
 			for i := range g.probes {
 				p := &g.probes[i]
 				t.Run(p.name, func(t *testing.T) { s.run(t, p) })

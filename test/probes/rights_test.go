@@ -84,7 +84,7 @@ var serverAndDatabases = group{"The server and other databases, by a tenant's lo
 	{name: "make a schema", tries: "`CREATE SCHEMA`", sql: "CREATE SCHEMA x", want: refused(denied)},
 	{name: "another Tenantry database", tries: "a connection to another TenantDatabase of the server", do: connectTo("{elsewhere}"), want: refused(denied)},
 	{name: "the database postgres", tries: "a connection to `postgres`", do: connectTo("postgres"), gives: "postgres", want: open("PostgreSQL lets every login connect there", "`REVOKE CONNECT ON DATABASE postgres FROM PUBLIC`, as the condition `Privileged` says; nothing of Tenantry's is in it")},
-	{name: "hold up its own deletion", tries: "a large object of its own in `postgres`, which the operator cannot drop", do: ownElsewhere, gives: string(postgres.DependentObjects), want: open("a role cannot be dropped while it owns something in another database", "The deletion waits and names the database; `REVOKE CONNECT ON DATABASE postgres FROM PUBLIC`, and `DROP OWNED BY` there")},
+	{name: "hold up its own deletion", once: true, tries: "a large object of its own in `postgres`, which the operator cannot drop", do: ownElsewhere, gives: string(postgres.DependentObjects), want: open("a role cannot be dropped while it owns something in another database", "The deletion waits and names the database; `REVOKE CONNECT ON DATABASE postgres FROM PUBLIC`, and `DROP OWNED BY` there")},
 	{name: "copy a program's output", tries: "`COPY ... FROM PROGRAM`", sql: "COPY item (secret) FROM PROGRAM 'id'", want: refused(denied)},
 	{name: "copy to a program", tries: "`COPY ... TO PROGRAM`", sql: "COPY item TO PROGRAM 'cat'", want: refused(denied)},
 	{name: "copy a file", tries: "`COPY ... FROM '/etc/passwd'`", sql: "COPY item (secret) FROM '/etc/passwd'", want: refused(denied)},
@@ -116,8 +116,8 @@ var serverAndDatabases = group{"The server and other databases, by a tenant's lo
 	{name: "a tablespace", tries: "`CREATE TABLESPACE`", sql: "CREATE TABLESPACE x LOCATION '/tmp'", want: refused(denied)},
 	{name: "reset the statistics", tries: "`pg_stat_reset`", sql: "SELECT pg_stat_reset()", want: refused(denied)},
 	{name: "anonymous code", tries: "`DO` with whatever it may do itself", sql: "DO $$ BEGIN EXECUTE 'SELECT secret FROM globex.item'; END $$", want: refused(denied)},
-	{name: "fill the lock table", tries: "as many advisory locks as the server has room for", do: fillLockTable, gives: "53200", want: open("the lock table is the server's", "Raise `max_locks_per_transaction`; give a customer that you do not trust a server of its own")},
-	{name: "hold up another's index", tries: "a transaction that stays open while another tenant's migration runs `CREATE INDEX CONCURRENTLY`", do: holdIndex, gives: "57014", want: open("it waits for all older transactions of the database", "End that session, or let `limits.idleInTransactionTimeoutSeconds` end it")},
+	{name: "fill the lock table", once: true, tries: "as many advisory locks as the server has room for", do: fillLockTable, gives: "53200", want: open("the lock table is the server's", "Raise `max_locks_per_transaction`; give a customer that you do not trust a server of its own")},
+	{name: "hold up another's index", once: true, tries: "a transaction that stays open while another tenant's migration runs `CREATE INDEX CONCURRENTLY`", do: holdIndex, gives: "57014", want: open("it waits for all older transactions of the database", "End that session, or let `limits.idleInTransactionTimeoutSeconds` end it")},
 }}
 
 // connectTo connects with a tenant's own login to another database.

@@ -1,8 +1,8 @@
 -- Everything of a database and of the server's roles that a probe might change, a line each. The
--- operator sets migrators' passwords anew as it needs.
+-- operator sets migrators' and Jobs' passwords anew as it needs.
 SELECT line FROM (
     SELECT format('role %s %s %s %s %s %s %s %s limit %s until %s password %s', rolname, rolsuper, rolinherit, rolcreaterole,
-        rolcreatedb, rolcanlogin, rolreplication, rolbypassrls, rolconnlimit, rolvaliduntil, CASE WHEN rolname !~ '^tenantry_mig_' THEN rolpassword END) AS line FROM pg_authid
+        rolcreatedb, rolcanlogin, rolreplication, rolbypassrls, rolconnlimit, rolvaliduntil, CASE WHEN rolname !~ '^tenantry_mig_|_job$' THEN rolpassword END) AS line FROM pg_authid
     UNION ALL SELECT format('member %s in %s by %s %s', pg_get_userbyid(member), pg_get_userbyid(roleid), pg_get_userbyid(grantor),
         to_jsonb(m) - 'oid' - 'roleid' - 'member' - 'grantor') FROM pg_auth_members m
     UNION ALL SELECT format('setting %s %s %s', coalesce(pg_get_userbyid(nullif(setrole, 0)), '*'),

@@ -319,9 +319,9 @@ func (s *stage) names(more ...string) *strings.Replacer {
 		"{shared_owner}", postgres.SharedOwnerRole(database, sharedSchema), "{elsewhere}", s.elsewhere.Config().Database(),
 		"{abroad_app}", s.logins[abroad].User(),
 	}
-	for word, schema := range map[string]string{"own": own, "sibling": sibling, "stranger": stranger} {
+	for word, schema := range map[string]string{"own": own, "sibling": sibling, "stranger": stranger, "classmate": classmate} {
 		roles := postgres.TenantRoles(database, schema)
-		pairs = append(pairs, "{"+word+"_app}", roles.App, "{"+word+"_owner}", roles.Owner)
+		pairs = append(pairs, "{"+word+"_app}", roles.App, "{"+word+"_owner}", roles.Owner, "{"+word+"_job}", roles.Job())
 	}
 	pairs = append(pairs, more...)
 	var all []string
