@@ -65,6 +65,8 @@ func TestNamespacedInstallation(t *testing.T) {
 	product.AwaitWant(t, operator.Eventually, lost,
 		operator.Stalled(v1alpha1.ConditionReady, v1alpha1.ReasonNamespaceNotWatched, "elsewhere", "tasklane, tasklane-data, gateway-system"))
 
+	expectReferencesTold(t, product, data, outside, acme)
+
 	product.Delete(t, acme, lost)
 	product.AwaitGone(t, operator.Eventually, acme)
 	product.AwaitGone(t, operator.Eventually, lost)
@@ -83,6 +85,68 @@ func TestNamespacedInstallation(t *testing.T) {
 	if err != nil || len(forbidden) > 0 {
 		t.Errorf("the operator was forbidden %q, %v", forbidden, err)
 	}
+}
+
+// expectReferencesTold has classes name what is elsewhere, each in another field. A class says which field it
+// is; it makes nothing for that, and a Tenant that works goes on. Such a class can be mended, and deleted.
+func expectReferencesTold(t *testing.T, product, data, outside *operator.World, acme *v1alpha1.Tenant) {
+	t.Helper()
+	told := func(class *v1alpha1.TenantClass, what string) {
+		t.Helper()
+		product.AwaitWant(t, operator.Eventually, class, operator.Stalled(v1alpha1.ConditionReady, v1alpha1.ReasonNamespaceNotWatched,
+			what, "tasklane, tasklane-data, gateway-system", "--namespaces"))
+	}
+	told(outside.Class, "spec.databases: TenantDatabase elsewhere/main")
+
+	setLogins := func(mode v1alpha1.LoginMode, namespace string) {
+		t.Helper()
+		operator.Update(t, product.Servers, product.Class, func(c *v1alpha1.TenantClass) {
+			c.Spec.Logins = &v1alpha1.LoginPolicy{Mode: mode}
+			if namespace != "" {
+				c.Spec.Logins.SecretRef = &v1alpha1.LoginSecretReference{Namespace: namespace, Name: "login"}
+			}
+		})
+	}
+	setLogins(v1alpha1.LoginSetRole, outside.Namespace)
+	told(product.Class, "spec.logins.secretRef: Secret elsewhere/login-*")
+	late := product.Tenant("late")
+	product.Create(t, late)
+	product.AwaitWant(t, operator.Eventually, late, operator.Waiting(v1alpha1.ConditionCredentialsReady, v1alpha1.ReasonSharedLoginNotReady, product.Class.Name))
+	product.Nudge(t, acme)
+	product.AwaitReady(t, acme)
+	if n := operator.Query[int](t, data.AdminDSN, "SELECT count(*) FROM tenantry.login"); n != 0 {
+		t.Errorf("%d shared logins were made for a Secret that cannot be written", n)
+	}
+	setLogins(v1alpha1.LoginDedicated, "")
+	product.AwaitReady(t, product.Class)
+	setLogins(v1alpha1.LoginSetRole, watched[1])
+	product.AwaitReady(t, product.Class, acme, late)
+
+	for field, spoil := range map[string]func(*v1alpha1.TenantClassSpec){
+		"spec.migrationSetRef: MigrationSet": func(c *v1alpha1.TenantClassSpec) { c.MigrationSetRef.Namespace = outside.Namespace },
+		"spec.logins.secretRef: Secret": func(c *v1alpha1.TenantClassSpec) {
+			c.Logins = &v1alpha1.LoginPolicy{Mode: v1alpha1.LoginShared, SecretRef: &v1alpha1.LoginSecretReference{Namespace: outside.Namespace, Name: "x"}}
+		},
+		"spec.routing.gateway.parentRefs: Gateway": func(c *v1alpha1.TenantClassSpec) { c.Routing.Gateway.ParentRefs[0].Namespace = outside.Namespace },
+		"spec.routing.backend: Service":            func(c *v1alpha1.TenantClassSpec) { c.Routing.Backend.Namespace = outside.Namespace },
+		"spec.routing.publicHosts: Service": func(c *v1alpha1.TenantClassSpec) {
+			c.Routing.PublicHosts = []v1alpha1.PublicHost{{Host: product.Host("www"), Backend: v1alpha1.ServiceBackend{Namespace: outside.Namespace, Name: "web", Port: 80}}}
+		},
+	} {
+		class := &v1alpha1.TenantClass{Spec: *product.Class.Spec.DeepCopy()}
+		class.GenerateName, class.Spec.Logins = "spoiled-", nil
+		class.Spec.Routing = &v1alpha1.Routing{
+			Gateway: &v1alpha1.GatewayRouting{ParentRefs: []v1alpha1.GatewayReference{{NamespacedReference: v1alpha1.NamespacedReference{Namespace: watched[2], Name: "edge"}}}},
+			Backend: v1alpha1.ServiceBackend{Namespace: watched[0], Name: "web", Port: 80},
+		}
+		spoil(&class.Spec)
+		product.Create(t, class)
+		told(class, field+" elsewhere/")
+		product.Delete(t, class)
+		product.AwaitGone(t, operator.Eventually, class)
+	}
+	product.Delete(t, late)
+	product.AwaitGone(t, operator.Eventually, late)
 }
 
 // claimOfNobody is a claim whose holder is in a namespace elsewhere, and cannot be found there: another
