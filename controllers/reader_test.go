@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -161,6 +162,19 @@ func TestURIForPooler(t *testing.T) {
 	}
 }
 
+// shrink vacuums until a table takes less: what a session that just begins elsewhere on the server might
+// still see is kept.
+func (b *bench) shrink(t *testing.T, table string, below int64) {
+	t.Helper()
+	operator.Poll(t, operator.Soon, func() error {
+		b.script(t, "VACUUM FULL "+table)
+		if size := operator.Query[int64](t, b.AdminDSN, "SELECT pg_total_relation_size($1::text::regclass)", table); size >= below {
+			return fmt.Errorf("%s takes %d bytes", table, size)
+		}
+		return nil
+	})
+}
+
 // A schema that grows over its bound is said; INSERT goes and comes back if the class wants it so.
 func TestQuota(t *testing.T) {
 	t.Parallel()
@@ -192,7 +206,7 @@ func TestQuota(t *testing.T) {
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Ready(), revoked)
 	operator.Exec(t, uri, "DELETE FROM note WHERE id > 10")
-	b.script(t, "VACUUM FULL "+acme.Status.Schema+".note")
+	b.shrink(t, acme.Status.Schema+".note", 1<<19)
 	measure()
 	b.Expect(t, acme, operator.Ready(), within)
 	operator.Exec(t, uri, fill)

@@ -141,7 +141,7 @@ func (r *Reconciler) bootstrap(ctx context.Context, s *scope) (string, error) {
 }
 
 func count(status *v1alpha1.TenantDatabaseStatus, report postgres.Report) {
-	status.Tenants = int32(min(report.TenantCount, 1<<30))            //nolint:gosec // bounded by min
+	status.Tenants = int32(min(report.TenantCount, 1<<30))           //nolint:gosec // bounded by min
 	status.RetainedTenants = int32(min(report.RetainedCount, 1<<30)) //nolint:gosec // bounded by min
 	status.Retained = nil
 	for _, k := range report.Retained {
