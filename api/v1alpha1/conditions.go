@@ -141,7 +141,8 @@ const (
 	ReasonSchemaNameTaken = "SchemaNameTaken"
 	// ReasonSchemaLost : the tenant's schema was there and is gone; nothing is made anew unasked.
 	ReasonSchemaLost = "SchemaLost"
-	// ReasonSchemaRetained : the schema was kept when a Tenant of this name was deleted; adopt it.
+	// ReasonSchemaRetained : the schema was kept when a Tenant of this name was deleted, or is that of one
+	// that was lost with its cluster; adopt it.
 	ReasonSchemaRetained = "SchemaRetained"
 	// ReasonAdoptionBlocked : the schema that the tenant is to take over cannot be taken over yet.
 	ReasonAdoptionBlocked = "AdoptionBlocked"

@@ -11,8 +11,9 @@ const (
 	// ManagedBy is the operator's value of LabelManagedBy.
 	ManagedBy = "tenantry"
 
-	// AnnotationAdopt on a Tenant takes over a retained schema: its value is the UID of the
-	// deleted Tenant, as the condition SchemaReady names it.
+	// AnnotationAdopt on a Tenant takes over the schema of an earlier Tenant of its name, which was
+	// deleted and retained, or lost with its cluster: its value is that one's UID, as the condition
+	// SchemaReady names it.
 	AnnotationAdopt = "tenantry.dev/adopt"
 	// AnnotationRecreate on a Tenant begins anew with an empty schema where the old one is lost: its
 	// value is the Tenant's own UID, as the condition SchemaReady names it.

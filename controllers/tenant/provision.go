@@ -120,9 +120,13 @@ func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
 
 // adoptable tells a Tenant that came back how it gets its data again.
 func adoptable(s *scope) error {
+	whose := "retained from the deleted Tenant with UID " + s.observed.OwnerUID
+	if s.observed.State == postgres.StateActive {
+		whose = "of the Tenant with UID " + s.observed.OwnerUID + ", which was lost with its cluster or went without the operator"
+	}
 	return fault.NewInvalid(v1alpha1.ReasonSchemaRetained,
-		"Schema %s holds the data retained from the deleted Tenant with UID %s. To take it over run: kubectl annotate --overwrite tenant %s -n %s %s=%s; or choose another spec.schemaName",
-		s.wanted.Schema, s.observed.OwnerUID, s.tenant.Name, s.tenant.Namespace, v1alpha1.AnnotationAdopt, s.observed.OwnerUID)
+		"Schema %s holds the data %s. To take it over run: kubectl annotate --overwrite tenant %s -n %s %s=%s; or choose another spec.schemaName",
+		s.wanted.Schema, whose, s.tenant.Name, s.tenant.Namespace, v1alpha1.AnnotationAdopt, s.observed.OwnerUID)
 }
 
 // ensureMigrator makes the login that will run the class's migrations, which must be there before

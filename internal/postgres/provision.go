@@ -180,12 +180,16 @@ func (r *registered) refusal(t Tenant) error {
 	case r.State == StateRetained && (namesake || r.UID == t.UID):
 		return fault.NewInvalid(ReasonSchemaRetained,
 			"schema %q holds the data retained from the deleted Tenant with UID %s; adopt it or choose another schemaName", r.Schema, r.UID)
+	case r.State == StateActive && namesake: // Two Tenants of one name there cannot be, so that one is no more.
+		return fault.NewInvalid(ReasonSchemaRetained,
+			"schema %q holds the data of the Tenant with UID %s, which went without the operator; adopt it or choose another schemaName", r.Schema, r.UID)
 	}
 	return fault.NewInvalid(ReasonSchemaNameTaken, "schema %q is taken; choose another schemaName", r.Schema).Because(ErrNotOwner)
 }
 
-// Adopt gives a retained schema to the Tenant that came back: same namespace and name, new UID.
-// fromUID is the UID that the caller was told to adopt from; if the registry names another one,
+// Adopt gives a schema to the Tenant that came back: same namespace and name, new UID. It was retained, or
+// its Tenant was lost with its cluster or had its finalizer taken off: an API server has one Tenant of a
+// name, and a registry one TenantDatabase. fromUID is the UID that the caller was told to adopt from; if the registry names another one,
 // nothing happens. Adopting what is t's already is success. Provision must follow.
 func (db *DB) Adopt(ctx context.Context, t Tenant, fromUID string) error {
 	if err := t.validate(); err != nil {
@@ -201,7 +205,7 @@ func (db *DB) Adopt(ctx context.Context, t Tenant, fromUID string) error {
 			return err
 		case row.UID == t.UID && row.State == StateActive:
 			return nil
-		case err != nil, row.State != StateRetained, row.Namespace != t.Namespace, row.Name != t.Name:
+		case err != nil, row.State != StateRetained && row.State != StateActive, row.Namespace != t.Namespace, row.Name != t.Name:
 			return row.refusal(t)
 		}
 		_, err = tx.Exec(ctx, `UPDATE tenantry.tenant SET tenant_uid = $2, state = 'active' WHERE schema_name = $1`, t.Schema, t.UID)

@@ -323,3 +323,36 @@ func TestRetainAndAdopt(t *testing.T) {
 		t.Error("the old UID could drop the adopted schema")
 	}
 }
+
+// A Tenant that went without the operator, as with its cluster, leaves an active schema. Its namesake is
+// told so and takes it over by its UID; nobody else does.
+func TestAdoptWhatNobodyRetained(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	tn, _ := newTenant(t, db, "acme")
+	asOwner(t, db, tn, "CREATE TABLE item (id int)", "INSERT INTO item VALUES (42)")
+	again, thief := tn, tn
+	again.UID, thief.UID, thief.Name = "uid-2", "uid-3", "thief"
+	if _, err := db.Provision(t.Context(), again); fault.ReasonOf(err) != postgres.ReasonSchemaRetained || !strings.Contains(err.Error(), tn.UID) {
+		t.Errorf("Provision by the namesake = %v", err)
+	}
+	if _, err := db.Provision(t.Context(), thief); fault.ReasonOf(err) != postgres.ReasonSchemaNameTaken || strings.Contains(err.Error(), tn.UID) {
+		t.Errorf("Provision by another = %v", err)
+	}
+	if err := db.Adopt(t.Context(), thief, tn.UID); err == nil {
+		t.Error("another Tenant adopted the schema")
+	}
+	if err := db.Adopt(t.Context(), again, "uid-wrong"); err == nil {
+		t.Error("a wrong UID adopted the schema")
+	}
+	if err := db.Adopt(t.Context(), again, tn.UID); err != nil {
+		t.Fatal(err)
+	}
+	must(db.Provision(t.Context(), again))(t)
+	if got := query(t, setPassword(t, db, again), "SELECT id FROM item"); got != "42" {
+		t.Errorf("data = %s", got)
+	}
+	if err := db.Drop(t.Context(), tn.UID, "acme"); err == nil {
+		t.Error("the old UID could drop the adopted schema")
+	}
+}
