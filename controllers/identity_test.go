@@ -1,7 +1,9 @@
 package controllers_test
 
 import (
+	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +90,32 @@ func TestEmptiedDatabase(t *testing.T) {
 	// The schema is there and nobody's by the new registry's word: it is not taken over.
 	b.recreate(t, acme)
 	b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaNameTaken))
+	// What was accepted once is accepted once.
+	b.sql(t, "DROP SCHEMA tenantry CASCADE")
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Stalled("Bootstrapped", v1alpha1.ReasonIdentityChanged))
+}
+
+// A move that was accepted accepts no copy that is made of it later.
+func TestCopyOfAnAcceptedMove(t *testing.T) {
+	t.Parallel()
+	b := newBench(t).settle(t)
+	copied := func(name, of string) {
+		t.Helper()
+		operator.Exec(t, b.Server.AdminDSN(), fmt.Sprintf("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'", of))
+		operator.Exec(t, b.Server.AdminDSN(), fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s OWNER %s", name, of, b.login()))
+		b.connection(t, map[string]string{"uri": strings.Replace(b.DSN, "/"+b.Name+"?", "/"+name+"?", 1)})
+		b.by.Tenant.Pools.Forget(b.Database.UID)
+		b.pass(t, b.Database)
+		b.Expect(t, b.Database, operator.Stalled("Bootstrapped", v1alpha1.ReasonIdentityMismatch))
+	}
+	copied(b.Name+"_moved", b.Name)
+	b.accept(t, b.Database, asked(t, b.Database))
+	b.pass(t, b.Database)
+	if got := conditions.Get(b.Database, v1alpha1.ConditionBootstrapped); got.Reason == v1alpha1.ReasonIdentityMismatch {
+		t.Fatalf("the move is not accepted: %s", got.Message)
+	}
+	copied(b.Name+"_copy", b.Name+"_moved")
 }
 
 // A Secret that leads to another database, even an empty one of the same server, is not followed.

@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 func (b *bench) recreate(t *testing.T, tenant *v1alpha1.Tenant) {
 	t.Helper()
 	operator.Update(t, b.Servers, tenant, func(tn *v1alpha1.Tenant) {
-		tn.Annotations = map[string]string{v1alpha1.AnnotationRecreate: string(tn.UID)}
+		tn.Annotations = map[string]string{v1alpha1.AnnotationRecreate: fmt.Sprintf("%s.%d", tn.UID, tn.Status.SchemaRecreations)}
 	})
 	b.pass(t, tenant)
 }
@@ -38,7 +39,7 @@ func TestLostSchemaIsNotMadeAnewUnasked(t *testing.T) {
 			acme := b.tenant(t, "acme")
 			b.sql(t, fill(sql, acme.Status.Schema, b.Name))
 			b.pass(t, acme)
-			b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaLost, "Restore it from a backup", v1alpha1.AnnotationRecreate+"="+string(acme.UID)))
+			b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaLost, "Restore it from a backup", v1alpha1.AnnotationRecreate+"="+string(acme.UID)+".0"))
 			b.restart(t)
 			b.pass(t, acme)
 			b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaLost))
@@ -50,6 +51,10 @@ func TestLostSchemaIsNotMadeAnewUnasked(t *testing.T) {
 			if got := operator.Columns(t, b.AdminDSN, acme.Status.Schema, "note"); len(got) == 0 {
 				t.Error("Ready without the tables of its migrations")
 			}
+			// What was asked for once is no answer to the next loss.
+			b.sql(t, fill(`DROP SCHEMA "%" CASCADE`, acme.Status.Schema, b.Name))
+			b.pass(t, acme)
+			b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaLost, v1alpha1.AnnotationRecreate+"="+string(acme.UID)+".1"))
 		})
 	}
 }

@@ -46,11 +46,22 @@ func TestLostCluster(t *testing.T) {
 	b.Create(t, b.Database, second, b.Set, b.Class)
 	again := b.Tenant("acme", b.Host("acme"))
 	b.Create(t, again)
-	for _, tdb := range []*v1alpha1.TenantDatabase{b.Database, second} {
+	// Whichever database is accepted first, nobody is placed while the other one's registry is not.
+	accept := []*v1alpha1.TenantDatabase{second, b.Database}
+	for i, tdb := range accept {
 		b.pass(t, tdb)
 		b.accept(t, tdb, asked(t, tdb))
 		b.pass(t, tdb)
 		b.Expect(t, tdb, operator.Ready())
+		if i == 0 {
+			b.pass(t, b.Set)
+			b.pass(t, b.Class)
+			b.pass(t, again)
+			b.Expect(t, again, operator.Waiting("DatabaseReady", v1alpha1.ReasonDatabaseNotReady, "Nobody knows yet", "/main", "was not looked at yet"))
+			b.pass(t, b.Database)
+			b.pass(t, again)
+			b.Expect(t, again, operator.Waiting("DatabaseReady", v1alpha1.ReasonDatabaseNotReady, "Nobody knows yet", v1alpha1.ReasonIdentityMismatch))
+		}
 	}
 	b.pass(t, b.Set)
 	b.pass(t, b.Class)

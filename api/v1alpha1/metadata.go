@@ -16,10 +16,12 @@ const (
 	// SchemaReady names it.
 	AnnotationAdopt = "tenantry.dev/adopt"
 	// AnnotationRecreate on a Tenant begins anew with an empty schema where the old one is lost: its
-	// value is the Tenant's own UID, as the condition SchemaReady names it.
+	// value is the Tenant's own UID and how often that was done before, as the condition SchemaReady
+	// names it.
 	AnnotationRecreate = "tenantry.dev/recreate-schema"
-	// AnnotationAcceptIdentity on a TenantDatabase accepts that the server was replaced: its
-	// value is the new system identifier, as the condition Bootstrapped names it.
+	// AnnotationAcceptIdentity on a TenantDatabase accepts that the server or database was replaced, or
+	// that another TenantDatabase wrote its registry: its value is as the condition Bootstrapped names
+	// it, another one each time.
 	AnnotationAcceptIdentity = "tenantry.dev/accept-identity"
 	// AnnotationRetry on a MigrationSet tries all tenants again that failed on their way to its
 	// version; the value is free, and each new one is one more try.

@@ -98,6 +98,12 @@ type TenantStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	Schema string `json:"schema,omitempty"`
 
+	// schemaRecreations is how often a schema that was lost was made anew, empty, because the annotation
+	// tenantry.dev/recreate-schema asked for it.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	SchemaRecreations int32 `json:"schemaRecreations,omitempty"`
+
 	// version is the migration at which the schema stands.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64

@@ -219,7 +219,7 @@ func (r *Reconciler) home(ctx context.Context, s *scope) (*v1alpha1.TenantDataba
 		if err != nil {
 			return nil, "", err
 		}
-		if tdb == nil || tdb.Status.Identity == nil {
+		if tdb == nil || tdb.Status.Identity == nil && !livesOn(s.tenant, ref) {
 			continue
 		}
 		schema, found, err := r.registered(ctx, tdb, s.tenant)

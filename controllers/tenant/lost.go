@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/fault"
@@ -21,12 +22,18 @@ func refuseLoss(s *scope) error {
 	case !ours && !s.fresh && s.base.Status.Schema != "":
 		why = "was there, and the registry of no database of the class knows this tenant any more"
 	}
-	if why == "" || s.tenant.Annotations[v1alpha1.AnnotationRecreate] == uid {
+	if why == "" {
+		return nil
+	}
+	// An annotation that was obeyed once stays there, as in Git, and is no answer to the next loss.
+	consent := fmt.Sprintf("%s.%d", uid, s.tenant.Status.SchemaRecreations)
+	if s.tenant.Annotations[v1alpha1.AnnotationRecreate] == consent {
+		s.recreates = true
 		return nil
 	}
 	return fault.NewInvalid(v1alpha1.ReasonSchemaLost,
 		"Schema %s %s. Restore it from a backup; or to begin with an empty one run: kubectl annotate --overwrite tenant %s -n %s %s=%s",
-		s.wanted.Schema, why, s.tenant.Name, s.tenant.Namespace, v1alpha1.AnnotationRecreate, uid)
+		s.wanted.Schema, why, s.tenant.Name, s.tenant.Namespace, v1alpha1.AnnotationRecreate, consent)
 }
 
 // forgetVersion makes the migrations of a schema that is begun anew run anew.

@@ -6,12 +6,15 @@ import (
 	"time"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/fault"
 )
 
 // namesake returns the database that keeps the data of an earlier Tenant of this name: a Tenant
 // that comes back must meet them, not an empty schema on another database of its class. It must wait for
-// a database that keeps them and cannot be used now; whoever is no namesake does not wait for it.
+// a database that keeps them and cannot be used now; whoever is no namesake does not wait for it. For one of
+// which nothing is known yet everybody waits who has no place: after the loss of a cluster it may be the one
+// with the data.
 func (r *Reconciler) namesake(ctx context.Context, s *scope) (*v1alpha1.TenantDatabase, error) {
 	if len(s.class.Spec.Databases) < 2 {
 		return nil, nil
@@ -21,8 +24,10 @@ func (r *Reconciler) namesake(ctx context.Context, s *scope) (*v1alpha1.TenantDa
 		if err != nil {
 			return nil, err
 		}
-		if tdb == nil || tdb.Status.Identity == nil {
-			continue // Never bootstrapped: its registry cannot know anybody.
+		if why := unknown(tdb); why != "" {
+			return nil, fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute,
+				"Nobody knows yet whether TenantDatabase %s/%s keeps data of an earlier Tenant of this name: %s. Mend that, or take it out of spec.databases of class %q",
+				ref.Namespace, ref.Name, why, s.class.Name)
 		}
 		found, err := r.keepsName(ctx, s, tdb)
 		if err != nil {
@@ -38,6 +43,19 @@ func (r *Reconciler) namesake(ctx context.Context, s *scope) (*v1alpha1.TenantDa
 		return tdb, err
 	}
 	return nil, nil
+}
+
+// unknown says why nobody can know what a database keeps, or "".
+func unknown(tdb *v1alpha1.TenantDatabase) string {
+	switch {
+	case tdb == nil:
+		return "it does not exist"
+	case tdb.Status.Identity != nil:
+		return ""
+	case conditions.Get(tdb, v1alpha1.ConditionReady) == nil:
+		return "it was not looked at yet"
+	}
+	return "it was never Ready" + because(tdb)
 }
 
 // keepsName asks the registry, or the database's status where the registry cannot be asked.

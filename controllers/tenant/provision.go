@@ -114,6 +114,9 @@ func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
 	if err != nil {
 		return err
 	}
+	if s.recreates {
+		s.tenant.Status.SchemaRecreations++
+	}
 	s.observed, err = s.db.Observe(ctx, s.wanted)
 	return err
 }

@@ -20,6 +20,8 @@ type scope struct {
 	base *v1alpha1.Tenant
 	// fresh says that this pass put the finalizer on: nothing can have been made before.
 	fresh bool
+	// recreates says that the user wants an empty schema in the place of one that is lost. Set by provision.
+	recreates bool
 	// started is when the pass began.
 	started time.Time
 

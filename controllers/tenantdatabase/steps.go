@@ -162,20 +162,26 @@ func (r *Reconciler) checkIdentity(ctx context.Context, s *scope) error {
 		return fault.NewInvalid(v1alpha1.ReasonIdentityMismatch,
 			"The database holds a registry that another TenantDatabase or server wrote. If this database should be taken over and nobody else works on it, run: kubectl annotate --overwrite tenantdatabase %s -n %s %s=%s",
 			s.tdb.Name, s.tdb.Namespace, v1alpha1.AnnotationAcceptIdentity, foreign(s))
-	case !s.report.Bootstrapped && s.tdb.Status.Identity != nil && accept != s.report.SystemIdentifier:
+	case !s.report.Bootstrapped && s.tdb.Status.Identity != nil:
+		if accept == foreign(s) {
+			s.report.Marker = string(s.tdb.UID) + "." + rand.Text()
+			return nil
+		}
 		return fault.NewInvalid(v1alpha1.ReasonIdentityChanged,
 			"The database has no registry any more: this is another or an emptied server (system identifier %s, before: %s). Point the Secret at the right one, or to start anew run: kubectl annotate --overwrite tenantdatabase %s -n %s %s=%s",
-			s.report.SystemIdentifier, s.tdb.Status.Identity.SystemIdentifier, s.tdb.Name, s.tdb.Namespace, v1alpha1.AnnotationAcceptIdentity, s.report.SystemIdentifier)
+			s.report.SystemIdentifier, s.tdb.Status.Identity.SystemIdentifier, s.tdb.Name, s.tdb.Namespace, v1alpha1.AnnotationAcceptIdentity, foreign(s))
 	}
 	return nil
 }
 
-// foreign is what is not ours in the registry's identity. It is what has to be accepted.
+// foreign is what has to be accepted: the server, the database in it, and the mark in its registry, or the
+// mark that was there before. Each acceptance makes a new mark, so that none is obeyed twice.
 func foreign(s *scope) string {
-	if s.report.Marker != "" && !isOurs(s) {
-		return s.report.Marker
+	mark := s.report.Marker
+	if !s.report.Bootstrapped && s.tdb.Status.Identity != nil {
+		mark = s.tdb.Status.Identity.Marker
 	}
-	return s.report.SystemIdentifier
+	return fmt.Sprintf("%s/%d/%s", s.report.SystemIdentifier, s.report.DatabaseOID, mark)
 }
 
 // marker is the mark in the registry: one TenantDatabase has one database. It is the object's UID,

@@ -34,6 +34,8 @@ type Report struct {
 	Login, Database string
 	// SystemIdentifier is PostgreSQL's own mark of the server's data; "" if it may not be read.
 	SystemIdentifier string
+	// DatabaseOID is the number of the database in the server.
+	DatabaseOID uint32
 	// Bootstrapped: the registry is there. Marker is what Bootstrap wrote into it, "" without one.
 	Bootstrapped bool
 	Marker       string
@@ -111,7 +113,7 @@ func (db *DB) preflight(ctx context.Context) (Report, error) {
 	}
 	r := Report{
 		ServerVersion: f.Version, VersionNum: f.VersionNum, InRecovery: f.InRecovery, ReadOnly: f.ReadOnly,
-		Encrypted: f.Encrypted, Superuser: f.Superuser, Login: f.Login, Database: f.Database,
+		Encrypted: f.Encrypted, Superuser: f.Superuser, Login: f.Login, Database: f.Database, DatabaseOID: f.DatabaseOID,
 		Bootstrapped: f.HasRegistry, Missing: f.missing(), Warnings: f.warnings(),
 	}
 	if f.MayReadIdentity {

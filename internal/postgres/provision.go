@@ -189,14 +189,22 @@ func (r *registered) refusal(t Tenant) error {
 
 // Adopt gives a schema to the Tenant that came back: same namespace and name, new UID. It was retained, or
 // its Tenant was lost with its cluster or had its finalizer taken off: an API server has one Tenant of a
-// name, and a registry one TenantDatabase. fromUID is the UID that the caller was told to adopt from; if the registry names another one,
-// nothing happens. Adopting what is t's already is success. Provision must follow.
+// name, and a registry one TenantDatabase. Then it is retained first, which is the end of its logins. fromUID
+// is the UID that the caller was told to adopt from; if the registry names another one, nothing happens.
+// Adopting what is t's already is success. Provision must follow.
 func (db *DB) Adopt(ctx context.Context, t Tenant, fromUID string) error {
 	if err := t.validate(); err != nil {
 		return err
 	}
+	left, err := db.left(ctx, t, fromUID)
+	if err == nil && left {
+		err = db.retire(ctx, fromUID, t.Schema, StateRetained)
+	}
+	if err != nil {
+		return failed(err, "cannot adopt schema "+t.Schema)
+	}
 	defer db.recent.changed(t.Schema)
-	err := db.inTx(ctx, func(tx pgx.Tx) error {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		row, err := lockRow(ctx, tx, fromUID, t.Schema)
 		switch {
 		case err == nil && row == nil:
@@ -205,11 +213,19 @@ func (db *DB) Adopt(ctx context.Context, t Tenant, fromUID string) error {
 			return err
 		case row.UID == t.UID && row.State == StateActive:
 			return nil
-		case err != nil, row.State != StateRetained && row.State != StateActive, row.Namespace != t.Namespace, row.Name != t.Name:
+		case err != nil, row.State != StateRetained, row.Namespace != t.Namespace, row.Name != t.Name:
 			return row.refusal(t)
 		}
 		_, err = tx.Exec(ctx, `UPDATE tenantry.tenant SET tenant_uid = $2, state = 'active' WHERE schema_name = $1`, t.Schema, t.UID)
 		return err
 	})
 	return failed(err, "cannot adopt schema "+t.Schema)
+}
+
+// left tells whether an earlier Tenant of t's name went without the operator, and left an active schema.
+func (db *DB) left(ctx context.Context, t Tenant, uid string) (left bool, err error) {
+	err = db.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM tenantry.tenant
+		WHERE schema_name = $1 AND tenant_uid = $2 AND namespace = $3 AND name = $4 AND state = $5)`,
+		t.Schema, uid, t.Namespace, t.Name, StateActive).Scan(&left)
+	return left && uid != t.UID, err
 }

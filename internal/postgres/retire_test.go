@@ -329,8 +329,9 @@ func TestRetainAndAdopt(t *testing.T) {
 func TestAdoptWhatNobodyRetained(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)
-	tn, _ := newTenant(t, db, "acme")
+	tn, cfg := newTenant(t, db, "acme")
 	asOwner(t, db, tn, "CREATE TABLE item (id int)", "INSERT INTO item VALUES (42)")
+	session := connect(t, cfg)
 	again, thief := tn, tn
 	again.UID, thief.UID, thief.Name = "uid-2", "uid-3", "thief"
 	if _, err := db.Provision(t.Context(), again); fault.ReasonOf(err) != postgres.ReasonSchemaRetained || !strings.Contains(err.Error(), tn.UID) {
@@ -345,8 +346,14 @@ func TestAdoptWhatNobodyRetained(t *testing.T) {
 	if err := db.Adopt(t.Context(), again, "uid-wrong"); err == nil {
 		t.Error("a wrong UID adopted the schema")
 	}
+	if err := session.Ping(t.Context()); err != nil {
+		t.Errorf("who may not adopt ended a session: %v", err)
+	}
 	if err := db.Adopt(t.Context(), again, tn.UID); err != nil {
 		t.Fatal(err)
+	}
+	if err := session.Ping(t.Context()); err == nil {
+		t.Error("a session of before lives on")
 	}
 	must(db.Provision(t.Context(), again))(t)
 	if got := query(t, setPassword(t, db, again), "SELECT id FROM item"); got != "42" {
