@@ -2,8 +2,12 @@ package sources
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/tenantry/tenantry/internal/fault"
 )
@@ -107,10 +111,22 @@ func (e *errand[T]) begin(key string, every time.Duration, work func(context.Con
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), e.within)
 		defer cancel()
-		value, err := work(ctx)
+		value, err := sheltered(ctx, work)
 		e.end(r, every, value, err)
 	}()
 	return r
+}
+
+// sheltered makes an error of a panic: what a registry serves is parsed here, in a goroutine of our own, where
+// it would end the operator. A reconcile's panics are caught by controller-runtime in the same way.
+func sheltered[T any](ctx context.Context, work func(context.Context) (T, error)) (value T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v [recovered]", p)
+			log.FromContext(ctx).Error(err, "Observed a panic", "stacktrace", string(debug.Stack()))
+		}
+	}()
+	return work(ctx)
 }
 
 func (e *errand[T]) end(r *run, every time.Duration, value T, err error) {

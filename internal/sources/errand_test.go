@@ -3,6 +3,7 @@ package sources
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +37,19 @@ func TestErrandHangs(t *testing.T) {
 	<-run.done
 	if a, _ := ask(t, e, "k", 0, work); a.pending || a.value != "done" || runs != 1 {
 		t.Errorf("afterwards %+v, by %d runs", a, runs)
+	}
+}
+
+// A panic in the work is an error, and ends nobody else's.
+func TestErrandPanics(t *testing.T) {
+	t.Parallel()
+	e := &errand[string]{within: time.Minute}
+	a, _ := ask(t, e, "k", time.Minute, func(context.Context) (string, error) { panic("a layer of minus one byte") })
+	if a.pending || a.known || a.err == nil || !strings.Contains(a.err.Error(), "a layer of minus one byte") {
+		t.Errorf("a panic comes to %+v", a)
+	}
+	if wait := time.Until(e.due()); wait > firstRetry || wait < firstRetry/2 {
+		t.Errorf("the next run is in %s", wait)
 	}
 }
 

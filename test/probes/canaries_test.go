@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +19,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
-	"github.com/tenantry/tenantry/controllers"
 	"github.com/tenantry/tenantry/internal/postgres"
 	"github.com/tenantry/tenantry/test/operator"
 )
@@ -95,20 +94,16 @@ func setOperatorPassword(t *testing.T, w *operator.World) {
 	w.Secret.StringData["uri"] = w.DSN
 }
 
-// story is what happens to two tenants, and returns the passwords that it saw.
+// story is what happens in the house, and returns the passwords that it saw.
 func story(t *testing.T, w *operator.World) map[string]string {
 	t.Helper()
-	w.Class.Spec.Logins = &v1alpha1.LoginPolicy{Mode: v1alpha1.LoginDedicated, Reader: &v1alpha1.ReaderPolicy{Default: v1alpha1.SwitchEnabled}}
-	w.Class.Spec.Credentials = &v1alpha1.CredentialsPolicy{ExtraKeys: []v1alpha1.SecretKey{{Key: "DATABASE_URL", Template: "postgres://{{ .Username }}:{{ .Password | urlquery }}@db"}}}
-	w.Make(t)
-	shareLogin(t, w)
-	acme, globex := w.Tenant("acme", w.Host("acme")), w.Tenant("globex", w.Host("globex"))
-	acme.Spec.DeletionPolicy = v1alpha1.DeletionDelete
-	w.Create(t, acme, globex)
-	w.AwaitReady(t, acme, globex)
-	canaries := map[string]string{
-		"the operator's login": operatorsCanary, "a login that is refused": wrongCanary, "an unusable connection string": malformedCanary,
+	h := furnish(t, w)
+	canaries, acme, globex := h.canaries, h.acme, h.globex
+	for name, value := range map[string]string{
+		"a login that is refused": wrongCanary, "an unusable connection string": malformedCanary,
 		"a Secret written by hand": handCanary, "tenant acme": passwordOf(t, w, "acme"), "tenant globex": passwordOf(t, w, "globex"),
+	} {
+		canaries[name] = value
 	}
 	// Somebody changes the password on the server, and somebody in the Secret.
 	login := must(postgres.ParseDSN(w.DSN))(t).WithLogin(postgres.TenantRoles(w.Name, acme.Status.Schema).App, canaries["tenant acme"])
@@ -119,24 +114,14 @@ func story(t *testing.T, w *operator.World) map[string]string {
 	login = login.WithLogin(postgres.TenantRoles(w.Name, globex.Status.Schema).App, handCanary)
 	operator.Poll(t, operator.Eventually, func() error { return operator.LogsIn(t, login.URI()) })
 
+	h.refusePull(t)
+	h.jobsStory(t)
 	badSecrets(t, w)
 	badSQL(t, w, globex)
 	everySecret(t, w, canaries)
 	w.Delete(t, acme)
 	w.AwaitGone(t, operator.Eventually, acme)
 	return canaries
-}
-
-// shareLogin makes a tenant of a class whose tenants share a login.
-func shareLogin(t *testing.T, w *operator.World) {
-	t.Helper()
-	class := w.Class.DeepCopy()
-	class.ObjectMeta = metav1.ObjectMeta{Name: w.Namespace + "-sharing"}
-	class.Spec.Logins = &v1alpha1.LoginPolicy{Mode: v1alpha1.LoginSetRole, SecretRef: &v1alpha1.LoginSecretReference{Namespace: w.Namespace, Name: "sharing"}}
-	initech := w.Tenant("initech")
-	initech.Spec.ClassName = class.Name
-	w.Create(t, class, initech)
-	w.AwaitReady(t, initech)
 }
 
 // everySecret adds what is in the world's Secrets and was not named yet, so that a kind of Secret that
@@ -150,12 +135,15 @@ func everySecret(t *testing.T, w *operator.World, canaries map[string]string) {
 	known := slices.Collect(maps.Values(canaries))
 	for _, s := range secrets.Items {
 		for key, value := range s.Data {
-			if text := string(value); (key == "password" || key == "token") && len(text) >= 16 && !slices.Contains(known, text) {
+			if text := string(value); passwordKey.MatchString(key) && len(text) >= 16 && !slices.Contains(known, text) {
 				canaries[key+" in Secret "+s.Name] = text
 			}
 		}
 	}
 }
+
+// passwordKey matches the keys of Secrets that hold a password and nothing else.
+var passwordKey = regexp.MustCompile(`(?i)^(pg)?password$|^token$`)
 
 func passwordOf(t *testing.T, w *operator.World, tenant string) string {
 	t.Helper()
@@ -204,71 +192,6 @@ func badSQL(t *testing.T, w *operator.World, tenant *v1alpha1.Tenant) {
 	if _, err := conn.Exec(t.Context(), "DO $do$ BEGIN PERFORM '"+text+"'; END $do$"); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// A panic in the middle of a reconcile that has just read a password: what is logged of it has none.
-func TestLeaksInPanic(t *testing.T) {
-	servers := *clusterOf(t)
-	w := servers.World(t)
-	setOperatorPassword(t, w)
-	panics := &panicking{}
-	config := *servers.Operator
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { panics.next = next; return panics })
-	servers.Operator = &config
-	process := must(servers.Run(controllers.Options{DatabaseConnections: 3}))(t)
-	w.Make(t)
-	w.AwaitReady(t, w.Database)
-	tenant := w.Tenant("acme", w.Host("acme"))
-	w.Create(t, tenant)
-	w.AwaitReady(t, tenant)
-	password := passwordOf(t, w, "acme")
-	panics.arm(3)
-	w.Nudge(t, tenant, w.Database)
-	operator.Poll(t, operator.Eventually, func() error { return panics.done() })
-	w.AwaitReady(t, w.Database, tenant)
-	if err := process.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	place := leak{"the operator's log of a panic", operatorLog.String(), provoked}
-	place.search(t, "the operator's login", operatorsCanary)
-	place.search(t, "tenant acme", password)
-}
-
-// provoked is the panic's text.
-const provoked = "provoked behind the answer of a Secret"
-
-// panicking panics in the goroutine that asked for one Secret, when the answer is there.
-type panicking struct {
-	next http.RoundTripper
-	mu   sync.Mutex
-	left int
-}
-
-func (p *panicking) RoundTrip(request *http.Request) (*http.Response, error) {
-	response, err := p.next.RoundTrip(request)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if request.Method == http.MethodGet && strings.Contains(request.URL.Path, "/secrets/") && p.left > 0 && err == nil {
-		p.left--
-		_ = response.Body.Close()
-		panic(provoked)
-	}
-	return response, err
-}
-
-func (p *panicking) arm(times int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.left = times
-}
-
-func (p *panicking) done() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.left > 0 {
-		return errors.New("no panic yet")
-	}
-	return nil
 }
 
 // buffer is a log that several goroutines write.
