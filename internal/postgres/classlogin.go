@@ -71,6 +71,11 @@ func (db *DB) ClassLoginRole(l ClassLogin) string {
 // EnsureClassLogin makes the login, without a password, and mends what differs. It returns what there
 // is then; when nothing differs it writes nothing.
 func (db *DB) EnsureClassLogin(ctx context.Context, l ClassLogin) (ClassLoginState, error) {
+	if l.SharedSchema != "" {
+		if err := validateShared(l.SharedSchema); err != nil {
+			return ClassLoginState{}, err
+		}
+	}
 	state, err := db.ensureClassLogin(ctx, l)
 	return state, failed(err, "cannot prepare the shared login of class "+l.Class)
 }

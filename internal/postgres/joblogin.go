@@ -46,9 +46,14 @@ type JobLogin struct {
 // nothing and may become one role: the owner of this tenant's schema, which its sessions are from the
 // start, so that a program that never heard of SET ROLE makes objects as the owner. A session of an
 // earlier program ends: two never work on one tenant. Faults: NotProvisioned,
-// SchemaRetained, NotOwner.
+// SchemaRetained, NotOwner, InvalidSchemaName.
 func (db *DB) EnableJobLogin(ctx context.Context, uid string, terms JobTerms) (JobLogin, error) {
 	const what = "cannot let a Job into the tenant's schema"
+	if terms.SharedSchema != "" {
+		if err := validateShared(terms.SharedSchema); err != nil {
+			return JobLogin{}, err
+		}
+	}
 	schema, found, err := db.FindTenant(ctx, uid)
 	if err != nil {
 		return JobLogin{}, err

@@ -106,6 +106,13 @@ spec:
   allowedNamespaces: ` + selector + `
   endpoint: {host: pooler.example.com, port: 6432}
   shared: {schemaName: shared, migrationSetRef: {name: shared}, grants: [{table: plans, privileges: [SELECT]}]}
+`, `
+apiVersion: tenantry.dev/v1alpha1
+kind: TenantDatabase
+metadata: {name: grown, namespace: default}
+spec:
+  connectionSecretRef: {name: grown-db}
+  adoptions: [{schemaName: acme, tenantRef: {namespace: default, name: acme}, baselineVersion: "0018"}]
 `},
 	"migrationsets": {`
 apiVersion: tenantry.dev/v1alpha1

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -38,7 +39,7 @@ func TestInjectionSQL(t *testing.T) {
 		s := newStage(t, server, "sql")
 		exec(t, s.admin, "CREATE TABLE public.canary (id int)", "GRANT ALL ON public.canary TO PUBLIC", "GRANT USAGE ON SCHEMA public TO PUBLIC")
 		s.before = s.snapshot(t)
-		for i, p := range places {
+		for i, p := range slices.Concat(places, loginPlaces) {
 			t.Run(p.name, func(t *testing.T) { s.inject(t, p, sample(hostile, i)) })
 		}
 	})
