@@ -207,7 +207,7 @@ func MainOf(m *testing.M, s **Servers, manifests string, before ...func() error)
 	return mainOf(m, s, manifests, nil, before)
 }
 
-// MainThen is Main, with a last look at the servers when all tests of the package were run and passed.
+// MainThen is Main, with a last look at the servers when all tests of the package were run.
 // Its error fails the package.
 func MainThen(m *testing.M, s **Servers, then func() error, before ...func() error) int {
 	return mainOf(m, s, Default, then, before)
@@ -242,14 +242,14 @@ func mainOf(m *testing.M, s **Servers, manifests string, then func() error, befo
 		}
 	}
 	code := m.Run()
-	if code != 0 || then == nil || flag.Lookup("test.run").Value.String() != "" || flag.Lookup("test.skip").Value.String() != "" || flag.Lookup("test.list").Value.String() != "" {
+	if then == nil || flag.Lookup("test.run").Value.String() != "" || flag.Lookup("test.skip").Value.String() != "" || flag.Lookup("test.list").Value.String() != "" {
 		return code
 	}
 	if err := then(); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
-		return 1
+		code = 1
 	}
-	return 0
+	return code
 }
 
 func setLogger() error {
