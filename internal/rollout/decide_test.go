@@ -330,6 +330,10 @@ func TestDeadline(t *testing.T) {
 		"a database that is away": func(t *Tenant) {
 			t.Healthy, t.Since, t.Trouble = false, start.Add(-time.Hour), Failure{Reason: "DatabaseNotReady"}
 		},
+		"a database that goes away under a migration": func(t *Tenant) {
+			t.Begun, t.Halted = true, true
+			t.Healthy, t.Since, t.Trouble = false, start, Failure{Reason: "DatabaseNotReady"}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSim(t, &v1alpha1.Rollout{FailureBudget: budgetOf("1"), ProgressDeadlineSeconds: 60}, in("a", 1)...)
@@ -342,6 +346,18 @@ func TestDeadline(t *testing.T) {
 				t.Errorf("total is %+v", d.Total)
 			}
 		})
+	}
+}
+
+// A migration that runs has no deadline but its own.
+func TestNoDeadlineForWhoIsAtWork(t *testing.T) {
+	s := newSim(t, &v1alpha1.Rollout{ProgressDeadlineSeconds: 60}, in("a", 1)...)
+	s.move(func(t *Tenant) {
+		t.Begun, t.Healthy, t.Since, t.Trouble = true, false, start, Failure{Reason: "MigrationFailed"}
+	}, "a00")
+	s.decide(0)
+	if d := s.decide(601 * time.Second); d.Total.Failed != 0 || d.Total.Pending != 1 {
+		t.Errorf("total is %+v", d.Total)
 	}
 }
 

@@ -73,7 +73,7 @@ func (d *decision) stand(i int, t Tenant) (standing, Failure) {
 		return failed, *t.Failure
 	case t.Failure != nil:
 		return blocked, *t.Failure
-	case t.Healthy || t.Begun || completed || !d.rings.isOpen(i, &d.status):
+	case t.Healthy || t.Begun && !t.Halted || completed || !d.rings.isOpen(i, &d.status):
 		return pending, Failure{}
 	case !d.overdue(i, t):
 		return blocked, t.Trouble

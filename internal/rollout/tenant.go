@@ -22,6 +22,8 @@ type Tenant struct {
 	AtTarget bool
 	// Begun : it is on its way to the target right now.
 	Begun bool
+	// Halted : a step before the migration fails, so that it gets no further.
+	Halted bool
 	// Failure is why it did not come to the target; nil if it did not fail.
 	Failure *Failure
 	// Healthy : nothing is wrong with it that a migration could have done. A claim on a domain that
@@ -59,6 +61,9 @@ var untried = []string{
 	v1alpha1.ReasonNamespaceNotAllowed, v1alpha1.ReasonSharedNotMigrated, v1alpha1.ReasonUnknownVersion,
 }
 
+// before are the conditions without which a pass does not come to the migration.
+var before = []string{v1alpha1.ConditionDatabaseReady, v1alpha1.ConditionSchemaReady, v1alpha1.ConditionCredentialsReady}
+
 // behind are the conditions that a migration can spoil.
 var behind = []string{v1alpha1.ConditionVerified, v1alpha1.ConditionRouted, v1alpha1.ConditionReachable}
 
@@ -81,6 +86,10 @@ func Observe(t *v1alpha1.Tenant, target v1alpha1.MigrationSetVersion) Tenant {
 		o.Failure = &Failure{Reason: migrated.Reason, Message: migrated.Message, Refused: Refused(migrated.Reason)}
 		o.Since = migrated.LastTransitionTime.Time
 	}
+	o.Halted = o.Begun && slices.ContainsFunc(before, func(name string) bool {
+		c := condition(t, name)
+		return c != nil && c.Status == metav1.ConditionFalse
+	})
 	o.Healthy, o.Trouble, o.Since = health(t, o)
 	return o
 }

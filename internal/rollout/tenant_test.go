@@ -34,6 +34,11 @@ func TestObserve(t *testing.T) {
 		"at an older file": {"4", version(3).Digest, conditions{verdict("Migrated", yes, "Succeeded", 0), ready}, Tenant{Healthy: true}},
 		"at an older one":  {"3", version(3).Digest, conditions{verdict("Migrated", yes, "Succeeded", 0), ready}, Tenant{Healthy: true}},
 		"at work":          {"3", version(4).Digest, conditions{verdict("Migrated", no, "Progressing", 1), ready}, Tenant{Begun: true, Healthy: true}},
+		"at work, and its database is away": {
+			"3", version(4).Digest,
+			conditions{verdict("Migrated", no, "Progressing", 1), verdict("DatabaseReady", no, "DatabaseNotReady", 2), verdict("Ready", no, "DatabaseNotReady", 2)},
+			Tenant{Begun: true, Halted: true, Trouble: trouble("DatabaseNotReady"), Since: minute(2)},
+		},
 		"refused": {
 			"3", version(4).Digest,
 			conditions{verdict("Migrated", no, "MigrationFailed", 1), verdict("Ready", no, "MigrationFailed", 2)},
