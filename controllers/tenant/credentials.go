@@ -47,6 +47,7 @@ func (r *Reconciler) ownCredentials(ctx context.Context, s *scope) (outcome, err
 	}
 	secret := client.Object(meta)
 	state := &logins.State{}
+	p.Unmade = s.begun && meta.UID == ""
 	if s.secretVersion = meta.ResourceVersion; r.proved(s) {
 		state.User, state.Version = s.user, s.secretVersion
 	} else if secret, state, err = r.Logins.Ensure(ctx, p); err != nil {
@@ -65,6 +66,7 @@ func (s *scope) use(state *logins.State) {
 	if state.Login != nil {
 		s.login = state.Login
 	}
+	s.full = state.Full
 	s.lookAgain(state.Again)
 }
 

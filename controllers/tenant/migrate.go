@@ -114,6 +114,7 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 		LockTimeout:      time.Duration(ms.Spec.LockTimeoutMilliseconds) * time.Millisecond,
 		StatementTimeout: time.Duration(ms.Spec.StatementTimeoutSeconds) * time.Second,
 		Checkpoints:      checkpoints(ms),
+		Empty:            s.begun,
 	}
 	var result migrations.Result
 	r.tellIfLong(ctx, s, again, fmt.Sprintf("Migrating schema %s to version %s", s.wanted.Schema, target), func() {
@@ -131,10 +132,7 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 		}
 		return err
 	}
-	if _, err := s.db.SetVersion(ctx, s.wanted.UID, s.wanted.Schema, string(target), set.Digest); err != nil {
-		return err
-	}
-	s.version, s.digest = string(target), set.Digest
+	s.version, s.digest, s.behind = string(target), set.Digest, true
 	return nil
 }
 

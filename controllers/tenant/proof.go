@@ -43,20 +43,49 @@ func (r *Reconciler) recallProof(s *scope) (proof, bool) {
 	return proof{}, false
 }
 
-// remember keeps what was proved. What is kept for an operator after this one may be lost: it costs a
-// log-in. What has a right too many is looked at by every pass, and so by the next operator.
-func (r *Reconciler) remember(ctx context.Context, s *scope, p proof) {
-	r.checked.Store(s.tenant.UID, p)
-	text := ""
-	if len(p.excess) == 0 && s.mode() == v1alpha1.LoginDedicated {
-		text = s.text(p)
+// newProof is what this pass proved: nothing, where the login had no connection left. Who did not try the
+// login, because an earlier proof holds, puts that off no further.
+func (r *Reconciler) newProof(s *scope) *proof {
+	if s.full {
+		return nil
 	}
-	if text == s.observed.Proof {
-		return
+	p := &proof{
+		secretVersion: s.secretVersion, user: s.user, login: loginKey(s), version: s.version, digest: s.digest,
+		asked: s.tenant.Annotations[v1alpha1.AnnotationReconcile], at: time.Now(), excess: s.excess,
 	}
-	if err := s.db.SetProof(ctx, s.wanted.UID, s.wanted.Schema, text); err != nil {
-		note(ctx, err, v1alpha1.ConditionVerified)
+	if r.proved(s) {
+		before, _ := r.proofOf(s)
+		p.at = before.at
 	}
+	return p
+}
+
+// keep remembers what was proved, and writes it into the registry together with the version to which the
+// schema came. For an operator after this one a proof may be lost: it costs a log-in. What has a right too
+// many is looked at by every pass, and so by the next operator.
+func (r *Reconciler) keep(ctx context.Context, s *scope, p *proof) error {
+	text := s.observed.Proof
+	if p != nil {
+		r.checked.Store(s.tenant.UID, *p)
+		text = ""
+		if len(p.excess) == 0 && s.mode() == v1alpha1.LoginDedicated {
+			text = s.text(*p)
+		}
+	}
+	if !s.behind && text == s.observed.Proof {
+		return nil
+	}
+	_, err := s.db.Record(ctx, s.wanted.UID, s.wanted.Schema, s.version, s.digest, text)
+	if err == nil {
+		s.behind = false
+		return nil
+	}
+	note(ctx, err, v1alpha1.ConditionVerified)
+	if s.behind {
+		_, err = s.db.SetVersion(ctx, s.wanted.UID, s.wanted.Schema, s.version, s.digest)
+		return err
+	}
+	return nil
 }
 
 // asksAnew says whether the user wants the tenant looked at since it was last proved.

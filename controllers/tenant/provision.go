@@ -24,19 +24,49 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) (outcome, error) {
 	if err := postgres.ValidateSchemaName(s.wanted.Schema); err != nil {
 		return outcome{}, err
 	}
-	if err := r.look(ctx, s); err != nil {
+	if err := r.begin(ctx, s); err != nil {
 		return outcome{}, err
 	}
-	if err := refuseLoss(s); err != nil {
-		return outcome{}, err
-	}
-	if !provisioned(s) {
-		if err := r.provisionNow(ctx, s); err != nil {
+	if !s.begun {
+		if err := r.lookAndMend(ctx, s); err != nil {
 			return outcome{}, err
 		}
 	}
 	s.tenant.Status.Schema = s.wanted.Schema
 	return done(fmt.Sprintf("Schema %s belongs to role %s; login %s", s.wanted.Schema, s.observed.Roles.Owner, s.observed.Roles.App)), nil
+}
+
+// begin makes what a Tenant needs that this pass was the first to touch, without a look before: most likely
+// there is nothing. If there is, nothing was made, and who looks finds the words for it.
+func (r *Reconciler) begin(ctx context.Context, s *scope) (err error) {
+	if !s.fresh || !s.wanted.Plain() {
+		return nil
+	}
+	if err := r.ensureMigrator(ctx, s); err != nil {
+		return err
+	}
+	r.worked.Store(time.Now().UnixNano())
+	observed, begun, err := s.db.Begin(ctx, s.wanted)
+	if begun {
+		s.observed, s.begun = observed, true
+	}
+	if fault.KindOf(err) == fault.Transient {
+		return err
+	}
+	return nil
+}
+
+func (r *Reconciler) lookAndMend(ctx context.Context, s *scope) error {
+	if err := r.look(ctx, s); err != nil {
+		return err
+	}
+	if err := refuseLoss(s); err != nil {
+		return err
+	}
+	if provisioned(s) {
+		return nil
+	}
+	return r.provisionNow(ctx, s)
 }
 
 // look recalls what was seen of the tenant lately, unless the user asks for a look, or there seems to be

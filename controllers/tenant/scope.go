@@ -22,6 +22,8 @@ type scope struct {
 	fresh bool
 	// recreates says that the user wants an empty schema in the place of one that is lost. Set by provision.
 	recreates bool
+	// begun says that this pass made the schema, which has nothing in it before migrate. Set by provision.
+	begun bool
 	// started is when the pass began.
 	started time.Time
 
@@ -53,6 +55,8 @@ type scope struct {
 	// secretVersion is the resource version of the Secret whose login was looked at. Set by
 	// credentials.
 	secretVersion string
+	// full says that the login was tried and has no connection left. Set by credentials.
+	full bool
 	// login is the tenant's own login as the Secret says. Set by credentials, unless the proof
 	// of an earlier pass still holds.
 	login *postgres.Config
@@ -69,8 +73,9 @@ type scope struct {
 	// again is when the next pass should come, if no other cause comes before; 0 for the usual time.
 	again time.Duration
 	// version at which the schema stands and digest of the set that took it there. Set by
-	// migrate.
+	// migrate. behind says that the registry does not know them yet: verify tells it.
 	version, digest string
+	behind          bool
 }
 
 // next is when to come back to a tenant that needs nothing.

@@ -12,9 +12,18 @@ import (
 	"github.com/tenantry/tenantry/internal/postgres"
 )
 
-// verify logs in as the tenant and asks the server what this login can do in its own schema, and, for
-// isolate, what beyond it. It stands before route: no domain is published on a schema that does not work.
+// verify asks the server what the login that programs use can do in the tenant's schema, and, for isolate,
+// what beyond it. It stands before route: no domain is published on a schema that does not work.
 func (r *Reconciler) verify(ctx context.Context, s *scope) (outcome, error) {
+	out, p, err := r.tryRights(ctx, s)
+	if kept := r.keep(ctx, s, p); err == nil {
+		err = kept
+	}
+	return out, err
+}
+
+// tryRights returns a proof where it asked and all was well.
+func (r *Reconciler) tryRights(ctx context.Context, s *scope) (outcome, *proof, error) {
 	ok := done("The tenant's own login can use its schema")
 	switch s.mode() {
 	case v1alpha1.LoginSetRole:
@@ -24,44 +33,64 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (outcome, error) {
 	}
 	if p, _ := r.proofOf(s); r.proved(s) && r.sameVersion(s) && len(p.excess) == 0 {
 		s.examined = true
-		return ok, nil
+		return ok, nil, nil
 	}
-	if err := r.readLogin(ctx, s); err != nil {
-		return outcome{}, err
-	}
-	result, excess, err := s.examine(ctx)
+	result, excess, err := r.examine(ctx, s)
 	if brokenOff(err) {
 		// Somebody ended the probe's own session. That says nothing about the customer's.
-		result, excess, err = s.examine(ctx)
+		result, excess, err = r.examine(ctx, s)
 	}
 	if isFull(err) && (s.served() || r.sameVersion(s)) {
-		return done("The login was verified before; all its connections are in use now"), nil
+		return done("The login was verified before; all its connections are in use now"), nil, nil
 	}
 	if err != nil {
-		return outcome{}, err
+		return outcome{}, nil, err
 	}
 	if err := r.excuse(ctx, s, &result); err != nil {
-		return outcome{}, err
+		return outcome{}, nil, err
 	}
 	if wrong := unusable(result); wrong != "" {
-		return outcome{}, fault.NewWaiting(v1alpha1.ReasonVerificationFailed, time.Minute,
+		return outcome{}, nil, fault.NewWaiting(v1alpha1.ReasonVerificationFailed, time.Minute,
 			"The tenant's login %s %s", s.user, wrong)
 	}
-	r.remember(ctx, s, proof{
-		secretVersion: s.secretVersion, user: s.user, login: loginKey(s), version: s.version, digest: s.digest,
-		asked: s.tenant.Annotations[v1alpha1.AnnotationReconcile], at: time.Now(), excess: excess,
-	})
 	s.examined, s.excess = true, excess
-	return ok, nil
+	return ok, r.newProof(s), nil
 }
 
-// examine asks as programs do.
-func (s *scope) examine(ctx context.Context) (postgres.ProbeResult, []postgres.Excess, error) {
+// allOld is how old the look at what all tenants' logins have may be. Tenants of a fleet that is upgraded
+// share it.
+const allOld = 5 * time.Second
+
+// examine asks in the operator's own session, which costs the server little. That the login works was seen
+// by credentials, or by an earlier pass whose proof holds; that of a class is tried here. Where the catalogs
+// say that it cannot begin a session, it is tried too, and the server says why.
+func (r *Reconciler) examine(ctx context.Context, s *scope) (postgres.ProbeResult, []postgres.Excess, error) {
+	if s.mode() == v1alpha1.LoginDedicated || r.proved(s) {
+		rights, err := r.rights(ctx, s)
+		if err != nil || rights.Opens {
+			return rights.ProbeResult, rights.Excess, err
+		}
+	}
+	if err := r.readLogin(ctx, s); err != nil {
+		return postgres.ProbeResult{}, nil, err
+	}
 	if s.mode() == v1alpha1.LoginDedicated {
 		return postgres.Examine(ctx, *s.login, bounds(s))
 	}
 	mode := s.inUse()
 	return postgres.ExamineShared(ctx, *s.login, bounds(s), s.classLogin(mode), mode == v1alpha1.LoginShared)
+}
+
+func (r *Reconciler) rights(ctx context.Context, s *scope) (postgres.Rights, error) {
+	old := allOld
+	if r.asksAnew(s) {
+		old = 0
+	}
+	if s.mode() == v1alpha1.LoginDedicated {
+		return s.db.Examine(ctx, s.user, bounds(s), old)
+	}
+	mode := s.inUse()
+	return s.db.ExamineShared(ctx, s.user, bounds(s), s.classLogin(mode), mode == v1alpha1.LoginShared, old)
 }
 
 func (r *Reconciler) sameVersion(s *scope) bool {

@@ -74,6 +74,9 @@ type Pair struct {
 	// it works at least.
 	MaxAge, Grace time.Duration
 
+	// Unmade : most likely there is no Secret yet, so that it is created without a look.
+	Unmade bool
+
 	Server Server
 }
 
@@ -88,6 +91,8 @@ type State struct {
 	Login *postgres.Config
 	// Version is the Secret's resource version.
 	Version string
+	// Full : the login was tried, and has no connection left.
+	Full bool
 	// Again is when something is to be done; 0 for never.
 	Again time.Duration
 }
@@ -156,6 +161,7 @@ func (p *Pair) login(ctx context.Context, s *State, isNew bool) error {
 	if !isNew {
 		err := postgres.Login(ctx, *s.Login)
 		if postgres.TooManyForRole(err) {
+			s.Full = true
 			return nil // The server counts sessions after it has taken the password.
 		}
 		if fault.ReasonOf(err) != v1alpha1.ReasonAuthenticationFailed {
@@ -180,6 +186,11 @@ func (p *Pair) login(ctx context.Context, s *State, isNew bool) error {
 // ensureSecret returns the Secret as it should be, and whether its password is new. A password that is
 // there is kept; one that is missing or unusable is replaced. Keys of others are left alone.
 func (k *Keeper) ensureSecret(ctx context.Context, p *Pair) (*corev1.Secret, bool, error) {
+	if p.Unmade {
+		if secret, err := k.createSecret(ctx, p); !apierrors.IsAlreadyExists(err) {
+			return secret, true, err
+		}
+	}
 	secret := &corev1.Secret{}
 	err := k.Live.Get(ctx, p.Key, secret)
 	if apierrors.IsNotFound(err) {

@@ -87,7 +87,7 @@ func (r *runner) pass(ctx context.Context, target Version) (progress bool, err e
 	if err != nil {
 		return false, err
 	}
-	applied, exists, err := r.target.readLedger(ctx, conn)
+	applied, exists, err := r.read(ctx, conn)
 	if err != nil {
 		return false, err
 	}
@@ -117,6 +117,15 @@ func (r *runner) pass(ctx context.Context, target Version) (progress bool, err e
 		steps = steps[n:]
 	}
 	return progress, nil
+}
+
+// read believes once that a schema that was only just made has no ledger.
+func (r *runner) read(ctx context.Context, conn *pgconn.PgConn) (applied []Applied, exists bool, err error) {
+	if r.target.Empty {
+		r.target.Empty = false
+		return nil, false, nil
+	}
+	return r.target.readLedger(ctx, conn)
 }
 
 func (r *runner) record(done Steps) {

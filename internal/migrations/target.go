@@ -22,6 +22,9 @@ type Target struct {
 	// Checkpoints are the checksums of those that were verified: a schema without anything in it may
 	// start from one.
 	Checkpoints []string
+	// Empty says that the schema was only just made, so that it most likely has no ledger, and none is read
+	// before the first try. Should there be one, its primary key refuses what is in it.
+	Empty bool
 	// StatementTimeout bounds each statement but those that run CONCURRENTLY; 0 means no bound.
 	StatementTimeout time.Duration
 }

@@ -54,17 +54,13 @@ func Examine(ctx context.Context, cfg Config, b Bounds) (result ProbeResult, exc
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	err = asLogin(ctx, cfg, func(tx pgx.Tx) error {
-		if err := tx.QueryRow(ctx, probeSQL, b.Schema).Scan(&result); err != nil {
+		if err := tx.QueryRow(ctx, probeSQL, b.Schema, "").Scan(&result); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, boundsSQL, b.Schema, b.Shared, []string{b.Group, b.Roles.App}, b.Roles.Owner).Scan(&excess)
+		return tx.QueryRow(ctx, boundsSQL, b.args("")...).Scan(&excess)
 	})
 	if err != nil {
 		return ProbeResult{}, nil, Fault(err, fmt.Sprintf("the login of schema %s does not work as %s", b.Schema, cfg))
 	}
-	for i := range excess {
-		excess[i].What = "login " + result.User + " " + excess[i].What
-		excess[i].Outward = true
-	}
-	return result, excess, nil
+	return result, outward(excess, result.User), nil
 }

@@ -1,12 +1,13 @@
--- What the current login has beyond its bounds, as one JSON document: a list of {what, mend}. $1 schema,
--- $2 shared schema or '', $3 roles that it may be a member of, $4 the schema's owner.
+-- What a login has beyond its bounds, as one JSON document: a list of {what, mend}. $1 schema, $2 shared
+-- schema or '', $3 roles that it may be a member of, $4 the schema's owner, $5 the login, '' for the
+-- session's own.
 --
 -- Rights are read from the catalogs' access lists, not asked by has_..._privilege, so that each one is
 -- told with its grantee: the login itself, a role that it is in, or PUBLIC. Rights that come by a role
 -- that it must not be in are told as that membership alone.
 WITH RECURSIVE me AS MATERIALIZED (
     SELECT r.oid, r.rolname, r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls
-    FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
+    FROM pg_catalog.pg_roles r WHERE r.rolname = coalesce(nullif($5, ''), current_user)
 ), reached (oid, member, grantor, allowed) AS (
     SELECT m.roleid, m.member, m.grantor, r.rolname = ANY ($3)
     FROM pg_catalog.pg_auth_members m JOIN me ON m.member = me.oid JOIN pg_catalog.pg_roles r ON r.oid = m.roleid

@@ -43,6 +43,8 @@ type catalog struct {
 
 	names  RoleNames
 	keeper string
+	// made is the tenant that was begun, where the catalog was not read but follows from that.
+	made *Tenant
 }
 
 type role struct {

@@ -23,34 +23,25 @@ func ExamineShared(ctx context.Context, cfg Config, b Bounds, first string, all 
 		closed := b.Schema
 		if all {
 			closed = ""
-			if err := tx.QueryRow(ctx, probeSQL, b.Schema).Scan(&result); err != nil {
+			if err := tx.QueryRow(ctx, probeSQL, b.Schema, "").Scan(&result); err != nil {
 				return err
 			}
 		}
-		if err := tx.QueryRow(ctx, classBoundsSQL, first, closed).Scan(&own); err != nil {
+		if err := tx.QueryRow(ctx, classBoundsSQL, first, closed, "").Scan(&own); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, "SET LOCAL ROLE "+ident(b.Roles.App)); err != nil {
 			return err
 		}
 		if !all {
-			if err := tx.QueryRow(ctx, probeSQL, b.Schema).Scan(&result); err != nil {
+			if err := tx.QueryRow(ctx, probeSQL, b.Schema, "").Scan(&result); err != nil {
 				return err
 			}
 		}
-		return tx.QueryRow(ctx, boundsSQL, b.Schema, b.Shared, []string{b.Group, b.Roles.App}, b.Roles.Owner).Scan(&excess)
+		return tx.QueryRow(ctx, boundsSQL, b.args("")...).Scan(&excess)
 	})
 	if err != nil {
 		return ProbeResult{}, nil, Fault(err, fmt.Sprintf("the login of schema %s does not work as %s", b.Schema, cfg))
 	}
-	for i := range excess {
-		excess[i].What = "login " + b.Roles.App + " " + excess[i].What
-	}
-	for _, e := range own {
-		excess = append(excess, Excess{What: "login " + cfg.User() + " " + e.What, Mend: e.Mend})
-	}
-	for i := range excess {
-		excess[i].Outward = true
-	}
-	return result, excess, nil
+	return result, append(outward(excess, b.Roles.App), outward(own, cfg.User())...), nil
 }

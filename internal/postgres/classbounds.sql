@@ -1,7 +1,8 @@
 -- What the shared login of a class has beyond the app roles that it may act as, as a list of {what, mend}.
--- $1 its first role, $2 a tenant's schema that it may not use before SET ROLE, or ''.
+-- $1 its first role, $2 a tenant's schema that it may not use before SET ROLE, or '', $3 the login, '' for
+-- the session's own.
 WITH me AS MATERIALIZED (
-    SELECT r.* FROM pg_catalog.pg_roles r WHERE r.rolname IN (current_user, $1)
+    SELECT r.* FROM pg_catalog.pg_roles r WHERE r.rolname IN (coalesce(nullif($3, ''), current_user), $1)
 ), found (what, mend) AS (
     SELECT 'is ' || power, 'ALTER ROLE ' || quote_ident(me.rolname) || ' NO' || power
     FROM me, LATERAL (VALUES ('SUPERUSER', rolsuper), ('CREATEROLE', rolcreaterole), ('CREATEDB', rolcreatedb),
@@ -17,6 +18,6 @@ WITH me AS MATERIALIZED (
     FROM pg_catalog.pg_namespace n, aclexplode(n.nspacl) x JOIN me ON me.oid = x.grantee
   UNION ALL
     SELECT 'can use schema ' || quote_ident(n.nspname) || ' without SET ROLE', 'ALTER ROLE ' || quote_ident($1) || ' NOINHERIT'
-    FROM pg_catalog.pg_namespace n WHERE n.nspname = $2 AND has_schema_privilege(n.oid, 'USAGE')
+    FROM pg_catalog.pg_namespace n WHERE n.nspname = $2 AND has_schema_privilege(coalesce(nullif($3, ''), current_user)::name, n.oid, 'USAGE')
 )
 SELECT coalesce(jsonb_agg(jsonb_build_object('what', what, 'mend', mend) ORDER BY what, mend), '[]') FROM found

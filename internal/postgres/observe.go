@@ -25,7 +25,10 @@ func (db *DB) Observe(ctx context.Context, t Tenant) (Observation, error) {
 }
 
 func (c *catalog) observation(t Tenant) Observation {
-	p := c.plan(t)
+	var p plan
+	if !c.plainly(t) {
+		p = c.plan(t)
+	}
 	o := Observation{
 		Roles:           c.names,
 		SchemaExists:    c.SchemaOwner != nil,

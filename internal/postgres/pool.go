@@ -36,6 +36,7 @@ type DB struct {
 	config  Config
 	recent  recent
 	revoked revoked
+	common  common
 
 	migratorLock sync.Mutex
 	migrators    map[string]Config

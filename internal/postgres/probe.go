@@ -46,7 +46,7 @@ type ProbeResult struct {
 func Probe(ctx context.Context, cfg Config, schema string) (result ProbeResult, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	err = asLogin(ctx, cfg, func(tx pgx.Tx) error { return tx.QueryRow(ctx, probeSQL, schema).Scan(&result) })
+	err = asLogin(ctx, cfg, func(tx pgx.Tx) error { return tx.QueryRow(ctx, probeSQL, schema, "").Scan(&result) })
 	if err != nil {
 		return ProbeResult{}, Fault(err, fmt.Sprintf("the login of schema %s does not work as %s", schema, cfg))
 	}

@@ -1,6 +1,9 @@
--- What the current login may do, as one JSON document. $1 schema. What is in the schema is found by what
--- depends on it: the catalogs of tables and functions have no index by schema, and they hold every tenant's.
-WITH nsp AS MATERIALIZED (
+-- What a login may do, as one JSON document. $1 schema, $2 the login, '' for the session's own. What is in
+-- the schema is found by what depends on it: the catalogs of tables and functions have no index by schema,
+-- and they hold every tenant's.
+WITH me AS MATERIALIZED (
+    SELECT COALESCE(NULLIF($2, ''), current_user)::pg_catalog.name AS login
+), nsp AS MATERIALIZED (
     SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname = $1
 ), rel AS MATERIALIZED (
     SELECT c.oid, c.relname, c.relkind
@@ -14,26 +17,27 @@ WITH nsp AS MATERIALIZED (
     WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
 )
 SELECT pg_catalog.jsonb_build_object(
-    'user', current_user,
+    'user', login,
     'database', pg_catalog.current_database(),
-    'usage', COALESCE((SELECT pg_catalog.has_schema_privilege(oid, 'USAGE') FROM nsp), false),
-    'creates', COALESCE((SELECT pg_catalog.has_schema_privilege(oid, 'CREATE') FROM nsp), false),
+    'usage', COALESCE((SELECT pg_catalog.has_schema_privilege(login, oid, 'USAGE') FROM nsp), false),
+    'creates', COALESCE((SELECT pg_catalog.has_schema_privilege(login, oid, 'CREATE') FROM nsp), false),
     'tables', (SELECT pg_catalog.count(*) FROM rel WHERE relkind IN ('r', 'p', 'f') AND relname <> 'tenantry_migrations'),
-    'writesLedger', COALESCE((SELECT pg_catalog.has_table_privilege(oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+    'writesLedger', COALESCE((SELECT pg_catalog.has_table_privilege(login, oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
         FROM rel WHERE relname = 'tenantry_migrations'), false),
     'lackingTables', (SELECT pg_catalog.jsonb_agg(relname ORDER BY relname) FROM rel
         WHERE relname <> 'tenantry_migrations' AND (
-            relkind IN ('r', 'p', 'f', 'v', 'm') AND NOT pg_catalog.has_table_privilege(oid, 'SELECT')
-            OR relkind IN ('r', 'p', 'f') AND NOT (pg_catalog.has_table_privilege(oid, 'UPDATE')
-                AND pg_catalog.has_table_privilege(oid, 'DELETE')))),
+            relkind IN ('r', 'p', 'f', 'v', 'm') AND NOT pg_catalog.has_table_privilege(login, oid, 'SELECT')
+            OR relkind IN ('r', 'p', 'f') AND NOT (pg_catalog.has_table_privilege(login, oid, 'UPDATE')
+                AND pg_catalog.has_table_privilege(login, oid, 'DELETE')))),
     'lackingInsert', (SELECT pg_catalog.jsonb_agg(relname ORDER BY relname) FROM rel
-        WHERE relname <> 'tenantry_migrations' AND relkind IN ('r', 'p', 'f') AND pg_catalog.has_table_privilege(oid, 'SELECT')
-            AND pg_catalog.has_table_privilege(oid, 'UPDATE') AND pg_catalog.has_table_privilege(oid, 'DELETE')
-            AND NOT pg_catalog.has_table_privilege(oid, 'INSERT')),
+        WHERE relname <> 'tenantry_migrations' AND relkind IN ('r', 'p', 'f') AND pg_catalog.has_table_privilege(login, oid, 'SELECT')
+            AND pg_catalog.has_table_privilege(login, oid, 'UPDATE') AND pg_catalog.has_table_privilege(login, oid, 'DELETE')
+            AND NOT pg_catalog.has_table_privilege(login, oid, 'INSERT')),
     'writes', (SELECT pg_catalog.jsonb_agg(relname ORDER BY relname) FROM rel
-        WHERE relkind IN ('r', 'p', 'f', 'v') AND pg_catalog.has_table_privilege(oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
+        WHERE relkind IN ('r', 'p', 'f', 'v') AND pg_catalog.has_table_privilege(login, oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
     'lackingSequences', (SELECT pg_catalog.jsonb_agg(relname ORDER BY relname) FROM rel
-        WHERE CASE relkind WHEN 'S' THEN NOT pg_catalog.has_sequence_privilege(oid, 'USAGE') END),
+        WHERE CASE relkind WHEN 'S' THEN NOT pg_catalog.has_sequence_privilege(login, oid, 'USAGE') END),
     'lackingFunctions', (SELECT pg_catalog.jsonb_agg(DISTINCT proname) FROM proc
-        WHERE NOT pg_catalog.has_function_privilege(oid, 'EXECUTE'))
+        WHERE NOT pg_catalog.has_function_privilege(login, oid, 'EXECUTE'))
 )
+FROM me

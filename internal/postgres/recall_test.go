@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -153,19 +154,22 @@ func TestRegistryIsUpgraded(t *testing.T) {
 	if o := must(other.Recall(t.Context(), tn, time.Hour))(t); !o.Registered || o.Proof != "" {
 		t.Errorf("the old registry shows %+v", o)
 	}
-	if err := other.SetProof(t.Context(), tn.UID, tn.Schema, "proof"); err == nil {
+	if _, err := other.Record(t.Context(), tn.UID, tn.Schema, "1", "digest", "proof"); err == nil {
 		t.Error("a proof is written where there is no room for it")
 	}
 	if !must(db.Bootstrap(t.Context(), "marker", ""))(t) || must(db.Bootstrap(t.Context(), "marker", ""))(t) {
 		t.Error("Bootstrap does not upgrade once and then find nothing to do")
 	}
-	if err := other.SetProof(t.Context(), tn.UID, tn.Schema, "proof"); err != nil {
-		t.Fatal(err)
+	record := func(uid, proof string) (bool, error) {
+		return other.Record(t.Context(), uid, tn.Schema, "1", "digest", proof)
 	}
-	if got := observe(t, other, tn).Proof; got != "proof" {
-		t.Errorf("the proof is read back as %q", got)
+	if !must(record(tn.UID, "proof"))(t) || must(record(tn.UID, "proof"))(t) {
+		t.Error("Record does not write once and then find nothing to do")
 	}
-	if err := other.SetProof(t.Context(), "somebody else", tn.Schema, "forged"); err != nil || observe(t, other, tn).Proof != "proof" {
+	if got := observe(t, other, tn); got.Proof != "proof" || got.Version != "1" || got.Digest != "digest" {
+		t.Errorf("the record is read back as %+v", got)
+	}
+	if _, err := record("somebody else", "forged"); !errors.Is(err, postgres.ErrNotOwner) || observe(t, other, tn).Proof != "proof" {
 		t.Errorf("another Tenant's proof: %v", err)
 	}
 }

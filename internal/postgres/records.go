@@ -26,27 +26,39 @@ SELECT to_jsonb(t), EXISTS (SELECT FROM changed) FROM tenantry.tenant t WHERE sc
 // SetVersion copies the schema's version, and the digest of the migrations that led to it, from the
 // schema's ledger to the registry, where one query reads them for all tenants.
 func (db *DB) SetVersion(ctx context.Context, uid, schema, version, digest string) (changed bool, err error) {
-	var row registered
-	err = db.pool.QueryRow(ctx, setVersionSQL, schema, uid, version, digest).Scan(&row, &changed)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return false, notProvisioned(schema)
-	}
-	if err == nil {
-		err = row.ownedBy(uid)
-	}
+	changed, err = db.record(ctx, uid, setVersionSQL, schema, uid, version, digest)
 	db.recent.amended(schema, err, func(c *catalog) { c.Row.Version, c.Row.Digest = version, digest })
 	return changed, failed(err, "cannot record the version of schema "+schema)
 }
 
-// The row need not be on disk before anything else is: without it a login is tried once more.
-const setProofSQL = `WITH later AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-UPDATE tenantry.tenant SET login_proof = $3 FROM later WHERE schema_name = $1 AND tenant_uid = $2 AND login_proof <> $3`
+// The row need not be on disk before anything else is: a schema's ledger is read again where the registry is
+// behind it, and a login without a proof is tried once more.
+const recordSQL = `WITH later AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), changed AS (
+	UPDATE tenantry.tenant SET version = $3, digest = $4, login_proof = $5 FROM later
+	WHERE schema_name = $1 AND tenant_uid = $2 AND (version, digest, login_proof) IS DISTINCT FROM ($3, $4, $5)
+	RETURNING 1)
+SELECT to_jsonb(t), EXISTS (SELECT FROM changed) FROM tenantry.tenant t WHERE schema_name = $1`
 
-// SetProof remembers, beyond a restart, that the tenant's login was seen to work under circumstances that
-// the text stands for. Observe returns it.
-func (db *DB) SetProof(ctx context.Context, uid, schema, proof string) error {
-	_, err := db.pool.Exec(ctx, setProofSQL, schema, uid, proof)
-	return failed(err, "cannot record the proof of the login of schema "+schema)
+// Record is SetVersion, and remembers, beyond a restart, that the tenant's login was seen to work under
+// circumstances that the proof stands for. Observe returns it. What a crash of the server takes away is found
+// again.
+func (db *DB) Record(ctx context.Context, uid, schema, version, digest, proof string) (changed bool, err error) {
+	changed, err = db.record(ctx, uid, recordSQL, schema, uid, version, digest, proof)
+	db.recent.amended(schema, err, func(c *catalog) { c.Row.Version, c.Row.Digest, c.Row.Proof = version, digest, proof })
+	return changed, failed(err, "cannot record the version of schema "+schema)
+}
+
+// record runs one of the statements above, whose first argument is the schema.
+func (db *DB) record(ctx context.Context, uid, sql string, args ...any) (changed bool, err error) {
+	var row registered
+	err = db.pool.QueryRow(ctx, sql, args...).Scan(&row, &changed)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, notProvisioned(args[0].(string))
+	}
+	if err == nil {
+		err = row.ownedBy(uid)
+	}
+	return changed, err
 }
 
 const domainsSQL = `SELECT to_jsonb(t), ARRAY(SELECT host FROM tenantry.domain d WHERE d.schema_name = t.schema_name ORDER BY position)
@@ -62,6 +74,23 @@ func (db *DB) SetDomains(ctx context.Context, uid, schema string, hosts []string
 			"one of the domains of schema %q still belongs to another schema", schema).Because(err)
 	}
 	return changed, failed(err, "cannot record the domains of schema "+schema)
+}
+
+// firstDomainsSQL gives hosts to a schema that has none, under the lock of its row.
+const firstDomainsSQL = `WITH own AS MATERIALIZED (
+	SELECT schema_name FROM tenantry.tenant t WHERE schema_name = $1 AND tenant_uid = $2
+		AND NOT EXISTS (SELECT FROM tenantry.domain d WHERE d.schema_name = t.schema_name) FOR UPDATE)
+INSERT INTO tenantry.domain (host, schema_name, position)
+SELECT h, own.schema_name, i - 1 FROM own, unnest($3::text[]) WITH ORDINALITY u (h, i)`
+
+// SetFirstDomains is SetDomains for a schema that has none, as far as the caller knows, by one statement.
+func (db *DB) SetFirstDomains(ctx context.Context, uid, schema string, hosts []string) (changed bool, err error) {
+	tag, err := db.pool.Exec(ctx, firstDomainsSQL, schema, uid, hosts)
+	if err != nil || tag.RowsAffected() == 0 {
+		return db.SetDomains(ctx, uid, schema, hosts) // It has some, or the words for what is wrong.
+	}
+	db.recent.amended(schema, nil, func(c *catalog) { c.Domains = slices.Clone(hosts) })
+	return true, nil
 }
 
 func (db *DB) setDomains(ctx context.Context, uid, schema string, hosts []string) (changed bool, err error) {

@@ -25,7 +25,7 @@ CREATE TABLE tenantry.tenant (
     version       text        NOT NULL DEFAULT '',
     digest        text        NOT NULL DEFAULT '',
     migration_set text        NOT NULL DEFAULT '',
-    login_proof   text        NOT NULL DEFAULT '', -- see SetProof
+    login_proof   text        NOT NULL DEFAULT '', -- see Record
     created_at    timestamptz NOT NULL DEFAULT now()
 );
 

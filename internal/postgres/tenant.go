@@ -64,7 +64,7 @@ type Observation struct {
 	ClassLogins []string
 	// AppOID and SecondOID tell a login from another one that got its name; 0 where there is none.
 	AppOID, SecondOID uint32
-	// Proof is what SetProof wrote last.
+	// Proof is what Record wrote last.
 	Proof string
 	// JobLogin: a Job was let into the schema, and its login was not taken away yet.
 	JobLogin bool
