@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -113,19 +114,32 @@ func TestBreachedTenantIsNotPublished(t *testing.T) {
 	b.Expect(t, acme, operator.Ready(), breached("has USAGE on schema tenantry"))
 }
 
-// An operator that was just started finds no room to look, and no word of an earlier look in the registry:
-// it says that it does not know.
-func TestIsolatedIsUnknownWithoutALook(t *testing.T) {
+// An operator that was just started finds no connection left, and no word of an earlier look in the registry.
+// It needs none to look at a tenant's own login; of a class's login, which has to be tried, it says that it
+// does not know.
+func TestIsolatedWithoutAConnection(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	b.Class.Spec.Limits = &v1alpha1.TenantLimits{Connections: 1}
-	b.settle(t)
-	acme := b.tenant(t, "acme")
-	operator.Hold(t, keys(b.secret(t, acme))["uri"])
-	b.sql(t, "UPDATE tenantry.tenant SET login_proof = ''")
-	b.restart(t)
-	b.pass(t, b.Set)
-	b.pass(t, b.Database)
-	b.pass(t, acme)
-	b.Expect(t, acme, operator.Want{Condition: v1alpha1.ConditionIsolated, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonPending, Message: []string{"free connection"}})
+	unknown := operator.Want{Condition: v1alpha1.ConditionIsolated, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonPending, Message: []string{"free connection"}}
+	for mode, want := range map[v1alpha1.LoginMode]operator.Want{v1alpha1.LoginDedicated: isolated(), v1alpha1.LoginSetRole: unknown} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.Class.Spec.Limits = &v1alpha1.TenantLimits{Connections: 1}
+			secret := b.secret
+			if mode != v1alpha1.LoginDedicated {
+				b.sharedLogin(mode)
+				b.Class.Spec.Logins.Connections = 1
+				secret = func(t *testing.T, _ *v1alpha1.Tenant) *corev1.Secret { t.Helper(); return b.sharedSecret(t) }
+			}
+			b.settle(t)
+			acme := b.tenant(t, "acme")
+			operator.Hold(t, keys(secret(t, acme))["uri"])
+			b.sql(t, "UPDATE tenantry.tenant SET login_proof = ''")
+			b.restart(t)
+			b.pass(t, b.Set)
+			b.pass(t, b.Database)
+			b.pass(t, acme)
+			b.Expect(t, acme, want)
+		})
+	}
 }

@@ -97,6 +97,8 @@ type Reconcilers struct {
 // databases by pools. They send events to the recorder.
 func New(c client.Client, live client.Reader, recorder events.EventRecorder, pools *databases.Pools) *Reconcilers {
 	status := &conditions.Writer{Client: c, Recorder: recorder}
+	// A Tenant's good news may wait, see Busy.
+	tenants := &conditions.Writer{Client: c, Recorder: recorder}
 	// A claim's news is its Tenant's.
 	silent := &conditions.Writer{Client: c}
 	loader := sources.NewLoader(c, live)
@@ -108,7 +110,7 @@ func New(c client.Client, live client.Reader, recorder events.EventRecorder, poo
 	certs, edge := &certificates.Keeper{Client: c, Live: live}, &listeners.Keeper{Client: c, Live: live}
 	return &Reconcilers{
 		Tenant: &tenant.Reconciler{
-			Client: c, Live: live, Status: status, Pools: pools, Placement: databases.NewPlacement(), Sources: loader, Prober: probing.New(),
+			Client: c, Live: live, Status: tenants, Pools: pools, Placement: databases.NewPlacement(), Sources: loader, Prober: probing.New(),
 			Claims: keeper, Policies: judge, Publisher: publisher, Permits: permits, Logins: secrets, Quotas: quotas.New(),
 			Certificates: certs, Listeners: edge, Jobs: &jobs.Keeper{Client: c, Live: live}, Batches: &jobs.Gatherer{},
 		},
@@ -142,6 +144,7 @@ func Register(mgr ctrl.Manager, o Options) error {
 	r.DomainClaim.DNS, r.DomainClaim.Namespaces, r.TenantClass.Namespaces = resolver, o.Namespaces, o.Namespaces
 	r.MigrationSet.Sources.Registries = o.OCIRegistries // the loader that all share
 	r.Tenant.RecallWithin = recallWithin
+	r.Tenant.Status.Busy = r.Tenant.Busy
 	r.Tenant.Patience, r.DomainClaim.Patience, r.DomainClaim.Busy = time.Second, 5*time.Second, r.Tenant.Busy
 	for _, err := range []error{
 		r.Tenant.Register(mgr, o.TenantWorkers), r.TenantClass.Register(mgr), r.TenantDatabase.Register(mgr),

@@ -18,7 +18,7 @@ import (
 const whileBreached = time.Minute
 
 // isolate says whether the tenant is apart from others: by what its login has beyond its bounds, as
-// verify asked on the login's own connection, and by the rights that others were given on what is the
+// verify asked the server, and by the rights that others were given on what is the
 // tenant's, as provision saw them. It asks nothing itself.
 //
 // What it finds is a False condition, an event and a metric, and no failure: Ready says whether the
@@ -36,7 +36,7 @@ func (r *Reconciler) isolate(_ context.Context, s *scope) (outcome, error) {
 		return outcome{reason: v1alpha1.ReasonSharedLogin, status: metav1.ConditionFalse, message: sharedIsolation(s)}, nil
 	}
 	if len(found) == 0 {
-		return done(fmt.Sprintf("By PostgreSQL's word to the tenant's own login, it has none of %d kinds of rights beyond its schema; "+
+		return done(fmt.Sprintf("By PostgreSQL's word on the tenant's own login, it has none of %d kinds of rights beyond its schema; "+
 			"nobody but its own roles has rights on the schema", len(postgres.Limits))), nil
 	}
 	reason, message := v1alpha1.ReasonForeignRights, told(found)

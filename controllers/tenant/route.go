@@ -130,11 +130,7 @@ func (r *Reconciler) register(ctx context.Context, s *scope, hosts []string) err
 	if slices.Equal(hosts, s.observed.Domains) {
 		return nil
 	}
-	set := s.db.SetDomains
-	if len(s.observed.Domains) == 0 {
-		set = s.db.SetFirstDomains
-	}
-	if _, err := set(ctx, s.wanted.UID, s.wanted.Schema, hosts); err != nil {
+	if _, err := s.db.SetDomains(ctx, s.wanted.UID, s.wanted.Schema, hosts); err != nil {
 		return err
 	}
 	s.observed.Domains = hosts

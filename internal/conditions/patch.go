@@ -24,6 +24,8 @@ const maxNote = 1000
 type Writer struct {
 	Client   client.Client
 	Recorder events.EventRecorder
+	// Busy says that good news should wait. Nil stands for never.
+	Busy func() bool
 
 	written written
 }
@@ -97,7 +99,7 @@ func (w *Writer) announce(obj Object, before []metav1.Condition) {
 			continue
 		}
 		if kind := newsOf(obj, c, before); kind != "" {
-			w.Recorder.Eventf(obj, nil, kind, c.Reason, c.Type, "%s", ClipTo(c.Type+": "+c.Message, maxNote))
+			w.tell(obj, kind, c.Reason, c.Type, ClipTo(c.Type+": "+c.Message, maxNote))
 		}
 	}
 }

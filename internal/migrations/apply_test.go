@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,6 +71,40 @@ func TestNewTenantTakesOneMessage(t *testing.T) {
 		}
 		if n := db.wire.queries.Load() - before; n != 1 {
 			t.Errorf("Apply with nothing to do sent %d messages, want 1", n)
+		}
+	})
+}
+
+// Who says that a schema is empty spares a message. If it is not, its ledger keeps everything that is in it
+// from happening twice.
+func TestEmptyIsBelievedOnce(t *testing.T) {
+	onServers(t, func(t *testing.T, db *database) {
+		target := db.tenant(t, "acme")
+		target.Empty = true
+		for n, upto := range []Version{"5", "5", "", ""} {
+			before := db.wire.queries.Load()
+			result := db.apply(t, target, mustLoad(t, twelve(nil)), upto)
+			if sent := db.wire.queries.Load() - before; n == 0 && sent != 1 {
+				t.Errorf("Apply sent %d messages to an empty schema, want 1", sent)
+			}
+			want := map[Version]string{"5": "1 2 3 4 5", "": allEffects}[upto]
+			if got := effects(t, db, target); got != want || result.To != map[Version]Version{"5": "5", "": "12"}[upto] {
+				t.Errorf("to version %q: effects = %s, result = %+v", upto, got, result)
+			}
+		}
+		other := db.tenant(t, "other")
+		other.Empty = true
+		var runners sync.WaitGroup
+		for range 6 {
+			runners.Go(func() {
+				if _, err := Apply(t.Context(), db.pool, other, mustLoad(t, twelve(nil)), ""); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		runners.Wait()
+		if got := effects(t, db, other); got != allEffects {
+			t.Errorf("six runners: effects = %s", got)
 		}
 	})
 }

@@ -83,17 +83,12 @@ const firstDomainsSQL = `WITH own AS MATERIALIZED (
 INSERT INTO tenantry.domain (host, schema_name, position)
 SELECT h, own.schema_name, i - 1 FROM own, unnest($3::text[]) WITH ORDINALITY u (h, i)`
 
-// SetFirstDomains is SetDomains for a schema that has none, as far as the caller knows, by one statement.
-func (db *DB) SetFirstDomains(ctx context.Context, uid, schema string, hosts []string) (changed bool, err error) {
-	tag, err := db.pool.Exec(ctx, firstDomainsSQL, schema, uid, hosts)
-	if err != nil || tag.RowsAffected() == 0 {
-		return db.SetDomains(ctx, uid, schema, hosts) // It has some, or the words for what is wrong.
-	}
-	db.recent.amended(schema, nil, func(c *catalog) { c.Domains = slices.Clone(hosts) })
-	return true, nil
-}
-
 func (db *DB) setDomains(ctx context.Context, uid, schema string, hosts []string) (changed bool, err error) {
+	// Most schemas get theirs once. Where that is not so, nothing is written or locked.
+	if tag, err := db.pool.Exec(ctx, firstDomainsSQL, schema, uid, hosts); err == nil && tag.RowsAffected() > 0 {
+		db.recent.amended(schema, nil, func(c *catalog) { c.Domains = slices.Clone(hosts) })
+		return true, nil
+	}
 	var row registered
 	var have []string
 	err = db.pool.QueryRow(ctx, domainsSQL, schema).Scan(&row, &have)
