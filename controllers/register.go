@@ -144,6 +144,9 @@ func Register(mgr ctrl.Manager, o Options) error {
 	r.DomainClaim.DNS, r.DomainClaim.Namespaces, r.TenantClass.Namespaces = resolver, o.Namespaces, o.Namespaces
 	r.MigrationSet.Sources.Registries = o.OCIRegistries // the loader that all share
 	r.Tenant.RecallWithin = recallWithin
+	if len(o.Namespaces) == 0 {
+		r.Tenant.Publisher.Informers = mgr.GetCache()
+	}
 	r.Tenant.Status.Busy = r.Tenant.Busy
 	r.Tenant.Patience, r.DomainClaim.Patience, r.DomainClaim.Busy = time.Second, 5*time.Second, r.Tenant.Busy
 	for _, err := range []error{

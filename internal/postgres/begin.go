@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,8 +19,8 @@ const beginSQL = `SELECT current_setting('server_version_num')::int, current_use
 
 // Begin is Provision for a tenant that the registry does not know, without a look before and without one
 // after: it returns what Observe would. The registry's row is the fence as ever; where the schema or the UID
-// has one, nothing is changed, and begun is false. It makes tenants with a login of their own and no reader
-// (see Plain).
+// has one, or a name is taken, nothing is changed, and begun is false: Provision has the words for it. It makes
+// tenants with a login of their own and no reader (see Plain).
 func (db *DB) Begin(ctx context.Context, t Tenant) (o Observation, begun bool, err error) {
 	if err := t.validate(); err != nil || !t.Plain() {
 		return o, false, err
@@ -35,12 +36,18 @@ func (db *DB) Begin(ctx context.Context, t Tenant) (o Observation, begun bool, e
 		return err
 	})
 	db.recent.changed(t.Schema)
+	if errors.Is(err, errTaken) {
+		return o, false, nil
+	}
 	if err != nil || c == nil {
 		return o, false, failed(err, "cannot provision schema "+t.Schema)
 	}
 	db.recent.made(t, c)
 	return c.observation(t), true, nil
 }
+
+// errTaken rolls the beginning of a tenant back.
+var errTaken = errors.New("a name of the new tenant is taken")
 
 // Plain says that a tenant has a login of its own and no other.
 func (t Tenant) Plain() bool { return t.ClassLogin == "" && t.Reader == nil }
@@ -53,17 +60,17 @@ func (db *DB) begin(ctx context.Context, tx pgx.Tx, t Tenant) (*catalog, error) 
 	if t.MigrationSet != "" {
 		c.Migrator = MigratorRole(database, t.MigrationSet)
 	}
-	var schemaTaken, rolesTaken bool
+	var schemaTaken, rolesTaken bool // the shared schema's name included
 	roles := []string{names.Owner, names.App, names.Second(), names.Reader(), names.SecondReader()}
 	err := tx.QueryRow(ctx, beginSQL, t.Schema, roles, c.Migrator, t.searchPath()).Scan(
 		&c.VersionNum, &c.Login, &c.Database, &schemaTaken, &rolesTaken, &c.HasMigrator, &c.WantPath)
 	if err != nil {
 		return nil, err
 	}
-	if c.SharedName = schemaTaken; rolesTaken {
-		c.Owner = &role{Name: names.Owner}
+	if schemaTaken || rolesTaken {
+		return nil, errTaken
 	}
-	if err := c.mayBegin(t); err != nil {
+	if err := c.migratorExists(t); err != nil {
 		return nil, err
 	}
 	p := c.plan(t)

@@ -52,12 +52,18 @@ func TestBeginSaysWhatObserveSays(t *testing.T) {
 func TestBeginIsForNewTenants(t *testing.T) {
 	db := newDB(t)
 	tn, _ := newTenant(t, db, "acme")
-	exec(t, admin(t, db.Config().Database()), "CREATE SCHEMA planted", `CREATE ROLE "`+postgres.TenantRoles(db.Config().Database(), "roles").Second()+`"`)
+	exec(t, admin(t, db.Config().Database()), "CREATE SCHEMA planted",
+		"INSERT INTO tenantry.shared_schema (schema_name, owner_role) VALUES ('shared_2', 'x')", `CREATE ROLE "`+postgres.TenantRoles(db.Config().Database(), "roles").Second()+`"`)
 	rival, moved := tn, tn
 	rival.UID, moved.Schema = "rival", "elsewhere"
-	for what, tn := range map[string]postgres.Tenant{"again": tn, "rival": rival, "moved": moved} {
+	for what, tn := range map[string]postgres.Tenant{
+		"again": tn, "rival": rival, "moved": moved, "schema": tenant("planted"), "roles": tenant("roles"), "shared": tenant("shared_2"),
+	} {
 		if _, begun, err := db.Begin(t.Context(), tn); begun || err != nil {
 			t.Errorf("%s: begun = %v, %v", what, begun, err)
+		}
+		if o := observe(t, db, tn); o.OwnerUID == tn.UID && what != "again" {
+			t.Errorf("%s is in the registry", what)
 		}
 	}
 	full := tenant("full")
@@ -65,7 +71,7 @@ func TestBeginIsForNewTenants(t *testing.T) {
 	unprepared := tenant("unprepared")
 	unprepared.MigrationSet = "no/login"
 	for reason, tn := range map[string]postgres.Tenant{
-		postgres.ReasonSchemaNameTaken: tenant("planted"), postgres.ReasonDatabaseFull: full, postgres.ReasonNotProvisioned: unprepared,
+		postgres.ReasonDatabaseFull: full, postgres.ReasonNotProvisioned: unprepared,
 	} {
 		if _, begun, err := db.Begin(t.Context(), tn); begun || fault.ReasonOf(err) != reason {
 			t.Errorf("%s: begun = %v, %v, want %s", tn.Schema, begun, err, reason)
@@ -73,8 +79,5 @@ func TestBeginIsForNewTenants(t *testing.T) {
 		if observe(t, db, tn).Registered {
 			t.Errorf("%s is in the registry", tn.Schema)
 		}
-	}
-	if _, begun, err := db.Begin(t.Context(), tenant("roles")); begun || fault.ReasonOf(err) != postgres.ReasonSchemaNameTaken {
-		t.Errorf("roles that are there: begun = %v, %v", begun, err)
 	}
 }

@@ -20,8 +20,7 @@ import (
 // accepted what is there, the second that it could not be written. where narrows down in which
 // namespace the owner can have routes.
 func (p *Publisher) HTTPRoutes(ctx context.Context, owner client.Object, wanted []gatewayv1.HTTPRoute, where ...client.ListOption) (accepted, err error) {
-	var have gatewayv1.HTTPRouteList
-	err = p.List(ctx, &have, append(where, client.UnsafeDisableDeepCopy)...)
+	have, err := p.httpRoutes(ctx, where...)
 	if meta.IsNoMatchError(err) {
 		if len(wanted) == 0 {
 			return nil, nil
@@ -39,7 +38,7 @@ func (p *Publisher) HTTPRoutes(ctx context.Context, owner client.Object, wanted 
 	routes := kind[*gatewayv1.HTTPRoute]{httpRouteDiffers, func(is, w *gatewayv1.HTTPRoute) error {
 		return httpRouteAccepted(is, w, servers)
 	}, hostsOf}
-	return routes.apply(ctx, p, owner, pointers(have.Items), pointers(wanted))
+	return routes.apply(ctx, p, owner, have, pointers(wanted))
 }
 
 // server is who serves a parent: a controller, whose word counts and nobody else's, or nobody, and why.

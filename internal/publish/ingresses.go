@@ -16,11 +16,11 @@ import (
 // Ingresses is HTTPRoutes for the Ingress API, whose only word of acceptance is the address in the
 // status.
 func (p *Publisher) Ingresses(ctx context.Context, owner client.Object, wanted []networkingv1.Ingress, where ...client.ListOption) (accepted, err error) {
-	var have networkingv1.IngressList
-	if err := p.List(ctx, &have, append(where, client.UnsafeDisableDeepCopy)...); err != nil {
+	have, err := p.ingresses(ctx, where...)
+	if err != nil {
 		return nil, fmt.Errorf("list Ingresses: %w", err)
 	}
-	return kind[*networkingv1.Ingress]{ingressDiffers, ingressAccepted, ruleHosts}.apply(ctx, p, owner, pointers(have.Items), pointers(wanted))
+	return kind[*networkingv1.Ingress]{ingressDiffers, ingressAccepted, ruleHosts}.apply(ctx, p, owner, have, pointers(wanted))
 }
 
 func ruleHosts(in *networkingv1.Ingress) (hosts []string) {

@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -29,6 +30,8 @@ type Publisher struct {
 	client.Client
 	// Live reads from the API server itself.
 	Live client.Reader
+	// Informers are those from which Client reads, if they hold all namespaces; nil if not.
+	Informers cache.Informers
 }
 
 // kind is what differs between the kinds of routes.
@@ -141,18 +144,17 @@ func overlay(base, over map[string]string) map[string]string {
 // Others says whether the owner has a route that is none of the wanted ones, or another than they are.
 // It reads the cache.
 func (p *Publisher) Others(ctx context.Context, owner client.Object, httpRoutes []gatewayv1.HTTPRoute, ingresses []networkingv1.Ingress, where ...client.ListOption) (bool, error) {
-	where = append(where, client.UnsafeDisableDeepCopy)
-	var routes gatewayv1.HTTPRouteList
-	if err := p.List(ctx, &routes, where...); err != nil && !meta.IsNoMatchError(err) {
+	routes, err := p.httpRoutes(ctx, where...)
+	if err != nil && !meta.IsNoMatchError(err) {
 		return false, fmt.Errorf("list HTTPRoutes: %w", err)
 	}
-	var ing networkingv1.IngressList
-	if err := p.List(ctx, &ing, where...); err != nil {
+	ing, err := p.ingresses(ctx, where...)
+	if err != nil {
 		return false, fmt.Errorf("list Ingresses: %w", err)
 	}
-	return others(owner, pointers(routes.Items), pointers(httpRoutes), func(a, b *gatewayv1.HTTPRoute) bool {
+	return others(owner, routes, pointers(httpRoutes), func(a, b *gatewayv1.HTTPRoute) bool {
 		return equality.Semantic.DeepEqual(a.Spec.Rules, b.Spec.Rules)
-	}) || others(owner, pointers(ing.Items), pointers(ingresses), sameBackends), nil
+	}) || others(owner, ing, pointers(ingresses), sameBackends), nil
 }
 
 func others[T client.Object](owner client.Object, have, wanted []T, same func(a, b T) bool) bool {

@@ -26,16 +26,16 @@ type Shadow struct {
 // Shadows finds the routes of others than the owner that ask for one of its hosts, or for a host below
 // one of its wildcards. It reads the cache.
 func (p *Publisher) Shadows(ctx context.Context, owner client.Object, hosts []string, gateways []client.ObjectKey) ([]Shadow, error) {
-	var routes gatewayv1.HTTPRouteList
-	if err := p.List(ctx, &routes, client.UnsafeDisableDeepCopy); err != nil && !meta.IsNoMatchError(err) {
+	routes, err := p.httpRoutes(ctx)
+	if err != nil && !meta.IsNoMatchError(err) {
 		return nil, fmt.Errorf("list HTTPRoutes: %w", err)
 	}
-	var ingresses networkingv1.IngressList
-	if err := p.List(ctx, &ingresses, client.UnsafeDisableDeepCopy); err != nil {
+	ingresses, err := p.ingresses(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("list Ingresses: %w", err)
 	}
 	own := func(o metav1.Object) bool { return metav1.IsControlledBy(o, owner) }
-	return ShadowsAmong(routes.Items, ingresses.Items, own, hosts, gateways), nil
+	return shadowsAmong(routes, ingresses, own, hosts, gateways), nil
 }
 
 // ShadowsAmong finds, among routes, those that are not the holder's own and ask for one of its hosts, or
@@ -43,9 +43,12 @@ func (p *Publisher) Shadows(ctx context.Context, owner client.Object, hosts []st
 // they attach to one of the given Gateways, Ingresses always. Routes that only answer a certificate
 // authority's challenges, where certificates are ordered, answer in nobody's place.
 func ShadowsAmong(routes []gatewayv1.HTTPRoute, ingresses []networkingv1.Ingress, own func(metav1.Object) bool, hosts []string, gateways []client.ObjectKey) []Shadow {
+	return shadowsAmong(pointers(routes), pointers(ingresses), own, hosts, gateways)
+}
+
+func shadowsAmong(routes []*gatewayv1.HTTPRoute, ingresses []*networkingv1.Ingress, own func(metav1.Object) bool, hosts []string, gateways []client.ObjectKey) []Shadow {
 	var shadows []Shadow
-	for i := range routes {
-		r := &routes[i]
+	for _, r := range routes {
 		if own(r) || !attaches(r, gateways) || solves(r, gateways) {
 			continue
 		}
@@ -55,8 +58,7 @@ func ShadowsAmong(routes []gatewayv1.HTTPRoute, ingresses []networkingv1.Ingress
 			}
 		}
 	}
-	for i := range ingresses {
-		in := &ingresses[i]
+	for _, in := range ingresses {
 		if own(in) {
 			continue
 		}
@@ -98,13 +100,13 @@ func solves(r *gatewayv1.HTTPRoute, gateways []client.ObjectKey) bool {
 }
 
 // solvesBeside is solves for an Ingress, whose certificates are ordered beside the holder's own.
-func solvesBeside(in *networkingv1.Ingress, all []networkingv1.Ingress, own func(metav1.Object) bool) bool {
+func solvesBeside(in *networkingv1.Ingress, all []*networkingv1.Ingress, own func(metav1.Object) bool) bool {
 	answersMore := slices.ContainsFunc(in.Spec.Rules, func(rule networkingv1.IngressRule) bool {
 		return rule.HTTP == nil || slices.ContainsFunc(rule.HTTP.Paths, func(p networkingv1.HTTPIngressPath) bool {
 			return !strings.HasPrefix(p.Path, challenge)
 		})
 	})
-	return !answersMore && in.Spec.DefaultBackend == nil && slices.ContainsFunc(all, func(other networkingv1.Ingress) bool {
-		return other.Namespace == in.Namespace && own(&other)
+	return !answersMore && in.Spec.DefaultBackend == nil && slices.ContainsFunc(all, func(other *networkingv1.Ingress) bool {
+		return other.Namespace == in.Namespace && own(other)
 	})
 }
