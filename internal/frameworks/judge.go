@@ -40,17 +40,19 @@ func (l Ledger) Broken() string {
 // Empty says that nothing was recorded yet.
 func (l Ledger) Empty() bool { return len(l.records) == 0 }
 
-// has goes by the last word on an entry.
+// has goes by the last word on an entry, unless it lies below a baseline, where no word counts.
 func (l Ledger) has(want string) bool {
-	for _, r := range slices.Backward(l.records) {
+	for _, r := range l.records {
 		if r.state == "baseline" && !above(want, r.entry) {
 			return true
 		}
+	}
+	for _, r := range slices.Backward(l.records) {
 		if l.framework == GolangMigrate && r.state == "applied" && !above(want, r.entry) {
 			return true
 		}
 		if l.same(r.entry, want) {
-			return r.state == "applied" || r.state == "baseline"
+			return r.state == "applied"
 		}
 	}
 	return false
@@ -67,8 +69,14 @@ func (l Ledger) same(entry, want string) bool {
 
 func above(a, b string) bool { return compare(a, b) > 0 }
 
-// compare orders versions part by part; Flyway writes 1_2 in file names and 1.2 in its table.
+// compare orders versions part by part. Flyway writes 1_2 in file names and 1.2 in its table, and R__a_view
+// for what its table calls "a view".
 func compare(a, b string) int {
-	dots := func(v string) migrations.Version { return migrations.Version(strings.ReplaceAll(v, "_", ".")) }
-	return dots(a).Compare(dots(b))
+	plain := func(v string) migrations.Version {
+		if migrations.Version(v).Repeatable() {
+			return migrations.Version(strings.ReplaceAll(v, " ", "_"))
+		}
+		return migrations.Version(strings.ReplaceAll(v, "_", "."))
+	}
+	return plain(a).Compare(plain(b))
 }

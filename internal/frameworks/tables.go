@@ -16,8 +16,8 @@ const (
 	GolangMigrate Framework = "GolangMigrate"
 )
 
-// table says where a framework records, and how its rows are read: as an entry and its state, in the
-// order in which they were written where a later row can take an earlier one back.
+// table says where a framework records, and how its rows are read: as an entry and its state, so that the
+// last row of an entry is the one that counts.
 type table struct {
 	name         string
 	columns      []string
@@ -25,29 +25,46 @@ type table struct {
 	order        string
 }
 
-// Names and columns are those of Django 1.7 to 5 (db/migrations/recorder.py), Rails 4 to 8
-// (ActiveRecord::SchemaMigration), Flyway 5 to 11 (PostgreSQLDatabase.getRawCreateScript), Prisma 2.17
-// to 6 (schema-engine's sql_migration_persistence.rs), Alembic (runtime/migration.py), goose 3
-// (internal/dialects/postgres.go) and golang-migrate 4 (database/pgx/v5). Each can be called otherwise
-// in its framework's settings; that is not read.
+// Names, columns and what a row means were read in the frameworks' own sources, which each entry names.
+// A table can be called otherwise in its framework's settings; that is not read.
 var tables = map[Framework]table{
+	// Django: django/db/migrations/recorder.py. A row always means applied; what is unapplied is deleted.
+	// A squashed migration has a row beside those of what it replaces (executor.py: record_migration, and
+	// check_replacements at every run), until `migrate --prune` deletes the latter.
 	Django: {name: "django_migrations", columns: []string{"app", "name"}, entry: "app || '.' || name", state: "'applied'"},
-	Rails:  {name: "schema_migrations", columns: []string{"version"}, entry: "version", state: "'applied'"},
+	// Rails (read at 8.2): activerecord/lib/active_record/schema_migration.rb. Versions are text, compared as numbers
+	// (integer_versions); a rollback deletes the row.
+	Rails: {name: "schema_migrations", columns: []string{"version"}, entry: "version", state: "'applied'"},
+	// Flyway (read at 13.0): PostgreSQLDatabase.getRawCreateScript; MigrationInfoServiceImpl for what rows mean: of a
+	// version the last one counts, a DELETE (by repair) or UNDO_... takes it back, and everything up to the newest
+	// baseline, be it of the command (BASELINE) or of a file (BaselineMigrationType: SQL_BASELINE, JDBC_BASELINE),
+	// is never run. One that failed stops Flyway, repeatable or not (MigrationInfoImpl.validate, DbMigrate); those
+	// that are repeatable have no version and are told apart by their description.
 	Flyway: {
-		name: "flyway_schema_history", columns: []string{"installed_rank", "version", "type", "success"}, entry: "version",
-		state: "CASE WHEN NOT success THEN 'broken' WHEN type = 'BASELINE' THEN 'baseline' WHEN type LIKE 'UNDO%' OR type = 'DELETE' THEN 'undone' ELSE 'applied' END",
+		name: "flyway_schema_history", columns: []string{"installed_rank", "version", "description", "type", "success"},
+		entry: "coalesce(version, CASE WHEN type <> 'SCHEMA' THEN 'R__' || description END)",
+		state: "CASE WHEN NOT success THEN 'broken' WHEN pg_catalog.right(type, 8) = 'BASELINE' THEN 'baseline' WHEN type LIKE 'UNDO%' OR type = 'DELETE' THEN 'undone' ELSE 'applied' END",
 		order: "installed_rank",
 	},
+	// Prisma (prisma-engines): schema-engine/connectors/sql-schema-connector/src/sql_migration_persistence.rs; and
+	// schema-engine/commands/src/commands/apply_migrations.rs for what rows mean, in whatever order they came: any
+	// that neither finished nor was rolled back stops Prisma, and one that was not rolled back is applied.
 	Prisma: {
-		name: "_prisma_migrations", columns: []string{"migration_name", "started_at", "finished_at", "rolled_back_at"}, entry: "migration_name",
+		name: "_prisma_migrations", columns: []string{"migration_name", "finished_at", "rolled_back_at"}, entry: "migration_name",
 		state: "CASE WHEN rolled_back_at IS NOT NULL THEN 'undone' WHEN finished_at IS NULL THEN 'broken' ELSE 'applied' END",
-		order: "started_at",
+		order: "rolled_back_at IS NULL, finished_at IS NULL",
 	},
+	// Alembic (read at 1.19): alembic/ddl/impl.py (version_table_impl) and alembic/runtime/migration.py (HeadMaintainer).
+	// There is a row for each head, and none for what is below one or is a dependency (depends_on) of one.
 	Alembic: {name: "alembic_version", columns: []string{"version_num"}, entry: "version_num", state: "'applied'"},
+	// goose (read at 3.29): internal/dialects/postgres.go. goose 3 deletes the rows of what goes down; before, another row
+	// said is_applied = false, and the last one of a version counts (migrate.go: EnsureDBVersionContext).
 	Goose: {
 		name: "goose_db_version", columns: []string{"id", "version_id", "is_applied"}, entry: "version_id",
 		state: "CASE WHEN is_applied THEN 'applied' ELSE 'undone' END", order: "id",
 	},
+	// golang-migrate (read at 4.19): database/pgx/v5/pgx.go (ensureVersionTable, SetVersion). There is one row; dirty is set
+	// before a migration begins and stays if it fails.
 	GolangMigrate: {
 		name: "schema_migrations", columns: []string{"version", "dirty"}, entry: "version",
 		state: "CASE WHEN dirty THEN 'broken' ELSE 'applied' END",
