@@ -80,7 +80,12 @@ func onServers(t *testing.T, test func(t *testing.T, db *database)) {
 
 func newDatabase(t *testing.T, major int) *database {
 	t.Helper()
-	db := &database{server: serverOf(t, major), name: fmt.Sprintf("db%d", names.Add(1)), wire: &wire{}}
+	return databaseOn(t, serverOf(t, major))
+}
+
+func databaseOn(t *testing.T, server *platform.Postgres) *database {
+	t.Helper()
+	db := &database{server: server, name: fmt.Sprintf("db%d", names.Add(1)), wire: &wire{}}
 	db.migrator = db.name + "_migrator"
 	root, err := pgx.Connect(t.Context(), db.server.AdminDSN())
 	if err != nil {

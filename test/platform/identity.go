@@ -1,7 +1,6 @@
 package platform
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -22,13 +21,10 @@ type identity struct {
 // identify reads the identity of a running process. A zombie no longer runs, unless other threads of
 // it still end: until they have, its ports and files are taken.
 func identify(pid int) (identity, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return identity{}, err
+	fields := stat(pid)
+	if len(fields) == 0 {
+		return identity{}, os.ErrProcessDone
 	}
-	// The program's name stands in parentheses and may itself hold spaces and parentheses.
-	end := bytes.LastIndexByte(data, ')')
-	fields := strings.Fields(string(data[end+1:]))
 	if len(fields) < 20 {
 		return identity{}, fmt.Errorf("/proc/%d/stat has too few fields", pid)
 	}

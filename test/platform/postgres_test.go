@@ -152,7 +152,7 @@ func TestPostgresStartsTwiceAndLeavesNothing(t *testing.T) {
 func TestPostgresKeepsDataOverAnOutage(t *testing.T) {
 	p := startPostgres(t)
 	execute(t, p.AdminDSN(), "CREATE TABLE kept (outage text)")
-	for name, end := range map[string]func() error{"maintenance": p.Halt, "crash": p.Crash} {
+	for name, end := range map[string]func() error{"maintenance": p.Halt, "crash": p.Crash, "death": p.Kill} {
 		execute(t, p.AdminDSN(), "INSERT INTO kept VALUES ('"+name+"')")
 		if err := end(); err != nil {
 			t.Fatal(err)
@@ -164,12 +164,12 @@ func TestPostgresKeepsDataOverAnOutage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := query(t, p.AdminDSN(), "SELECT string_agg(outage, ' ' ORDER BY outage) FROM kept"); got != "crash maintenance" {
+	if got := query(t, p.AdminDSN(), "SELECT string_agg(outage, ' ' ORDER BY outage) FROM kept"); got != "crash death maintenance" {
 		t.Errorf("rows = %q", got)
 	}
 	log := readTail(p.LogPath, 1000)
-	if strings.Count(log, "automatic recovery in progress") != 1 {
-		t.Errorf("one of two outages is a crash, the log says:\n%s", log)
+	if strings.Count(log, "automatic recovery in progress") != 2 {
+		t.Errorf("two of three outages are crashes, the log says:\n%s", log)
 	}
 }
 
