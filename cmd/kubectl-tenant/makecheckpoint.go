@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -102,6 +101,9 @@ func dump(ctx context.Context, config postgres.Config, schema, program string, s
 		return "", err
 	}
 	defer db.Close()
+	if err := canDump(ctx, program, db); err != nil {
+		return "", err
+	}
 	args, err := migrations.DumpArguments(ctx, db.Pool(), schema, seeds)
 	if err != nil {
 		return "", err
@@ -115,9 +117,6 @@ func dump(ctx context.Context, config postgres.Config, schema, program string, s
 	cmd := exec.CommandContext(ctx, program, args...) // #nosec G204 -- the user's own program
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, &out, &complaints
 	if err := cmd.Run(); err != nil {
-		if errors.Is(err, exec.ErrNotFound) {
-			return "", fmt.Errorf("%w; install PostgreSQL's client, or name it by --pg-dump", err)
-		}
 		return "", fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(complaints.String()))
 	}
 	return migrations.Relocate(out.String(), schema)

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,10 +62,17 @@ func TestMakeCheckpoint(t *testing.T) {
 	if !strings.Contains(notes, "checkpoint_5.pgsql") || strings.Contains(text, acme.Status.Schema) || strings.Contains(text, "customer") {
 		t.Errorf("notes %q, checkpoint:\n%s", notes, text)
 	}
+	// One that is older than the server, by its own word: the real one of that age is not on every machine.
+	old := filepath.Join(t.TempDir(), "pg_dump")
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = --version ] && echo 'pg_dump (PostgreSQL) %d.4 (Debian)'\n", program.Major-1)
+	if err := os.WriteFile(old, []byte(script), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct {
 		args []string
 		want string
 	}{
+		"an old pg_dump": {[]string{"acme", "--pg-dump", old}, fmt.Sprintf("is of PostgreSQL %d and cannot dump a server of PostgreSQL %d; install the client", program.Major-1, program.Major)},
 		"no such tenant": {[]string{"nobody", "--pg-dump", program.Path}, "not found"},
 		"no such table":  {[]string{"acme", "--rows", "planz", "--pg-dump", program.Path}, `no table "planz"`},
 		"no pg_dump":     {[]string{"acme", "--pg-dump", "pg_dump_of_nobody"}, "--pg-dump"},
