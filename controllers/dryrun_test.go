@@ -172,6 +172,80 @@ func TestDryRunWithoutADatabase(t *testing.T) {
 	b.Expect(t, b.Set, operator.Stalled("Ready", v1alpha1.ReasonDryRunFailed))
 }
 
+// Whoever applies all at once hears of a bad first version from the set: it waits for a database that has
+// just been made, and not for one that is stalled or was made long ago.
+func TestFirstVersionWaitsForItsDatabase(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Files.Data["0004_bad.sql"] = "SELECT 1 FROM nowhere;"
+	b.by.MigrationSet.Patience = 30 * time.Second
+	b.Make(t)
+	result := b.pass(t, b.Set)
+	b.Expect(t, b.Set, operator.Waiting("Ready", v1alpha1.ReasonDryRunPending, "Version 4", "has started", "30s at most", "Reachable of TenantDatabase "+b.Namespace+"/main"))
+	if result.RequeueAfter <= 0 || result.RequeueAfter > 31*time.Second || b.Set.Status.Version != "" {
+		t.Errorf("version is %q, looked at again after %s", b.Set.Status.Version, result.RequeueAfter)
+	}
+	b.pass(t, b.Database)
+	b.pass(t, b.Set)
+	b.Expect(t, b.Set, operator.Stalled("Ready", v1alpha1.ReasonDryRunFailed, "0004_bad.sql"))
+	if b.Set.Status.Version != "" {
+		t.Errorf("version %q is out", b.Set.Status.Version)
+	}
+	b.noScratch(t)
+
+	stalled := newBench(t)
+	stalled.by.MigrationSet.Patience = 30 * time.Second
+	stalled.Make(t)
+	stalled.connection(t, map[string]string{"name": "x"})
+	stalled.pass(t, stalled.Database)
+	stalled.pass(t, stalled.Set)
+	stalled.Expect(t, stalled.Set, operator.Ready())
+	if st := stalled.Set.Status.DryRun; st == nil || st.Result != v1alpha1.DryRunSkipped {
+		t.Errorf("dryRun is %+v", st)
+	}
+}
+
+// What was published before there was a database is tried when there is one, as long as no tenant has it, and
+// taken back if it does not run. This test does not run beside others.
+func TestSkippedDryRunIsMadeUpFor(t *testing.T) {
+	for name, tt := range map[string]struct {
+		file, version string
+		want          v1alpha1.DryRunResult
+		ready         operator.Want
+	}{
+		"good": {"ALTER TABLE note ADD COLUMN c3 integer;", "3", v1alpha1.DryRunPassed, operator.Ready()},
+		"bad":  {"SELECT 1 FROM nowhere;", "", v1alpha1.DryRunFailed, operator.Stalled("Ready", v1alpha1.ReasonDryRunFailed, "0003_c3.sql")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.Files.Data["0003_c3.sql"] = tt.file
+			b.Make(t)
+			b.pass(t, b.Set)
+			b.Expect(t, b.Set, operator.Ready())
+			b.steady(t, "passes without a database", []conditions.Object{b.Set})
+			b.pass(t, b.Database)
+			b.pass(t, b.Class)
+			b.pass(t, b.Set)
+			if st := b.Set.Status.DryRun; st == nil || st.Result != tt.want || len(st.Databases) != 1 || b.Set.Status.Version != tt.version {
+				t.Fatalf("version is %q, dryRun %+v", b.Set.Status.Version, st)
+			}
+			b.Expect(t, b.Set, tt.ready)
+			b.noScratch(t)
+			b.steady(t, "passes behind it", []conditions.Object{b.Set})
+			acme := b.Tenant("acme", b.Host("acme"))
+			b.Create(t, acme)
+			b.pass(t, acme)
+			if acme.Status.Version != tt.version {
+				t.Errorf("a tenant got version %q, want %q", acme.Status.Version, tt.version)
+			}
+			b.files(t, map[string]string{"0003_c3.sql": "ALTER TABLE note ADD COLUMN c3 integer;"})
+			b.Expect(t, b.Set, operator.Want{Condition: "Ready", Status: "True", Reason: v1alpha1.ReasonReady})
+			b.pass(t, acme)
+			b.Expect(t, acme, operator.Ready())
+		})
+	}
+}
+
 // What waits for somebody else's transaction must not hold a version for ever: after the limit tenants go
 // on without a verdict, and that is said.
 func TestDryRunHasALimit(t *testing.T) {

@@ -143,6 +143,7 @@ func Register(mgr ctrl.Manager, o Options) error {
 	r := New(c, live, mgr.GetEventRecorder("tenantry"), pools)
 	r.DomainClaim.DNS, r.DomainClaim.Namespaces, r.TenantClass.Namespaces = resolver, o.Namespaces, o.Namespaces
 	r.MigrationSet.Sources.Registries = o.OCIRegistries // the loader that all share
+	r.MigrationSet.Patience = time.Minute
 	r.Tenant.RecallWithin = recallWithin
 	if len(o.Namespaces) == 0 {
 		r.Tenant.Publisher.Informers = mgr.GetCache()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -57,6 +58,9 @@ func unaskable(ms *v1alpha1.MigrationSet, set *migrations.Set, tdb *v1alpha1.Ten
 }
 
 func whyNot(ms *v1alpha1.MigrationSet, set *migrations.Set, all []*v1alpha1.TenantDatabase) string {
+	if len(all) == 0 {
+		return "No database uses the set yet"
+	}
 	var list []string
 	for _, tdb := range all[:min(maxNames, len(all))] {
 		list = append(list, fmt.Sprintf("%s of TenantDatabase %s is not True", unaskable(ms, set, tdb), client.ObjectKeyFromObject(tdb)))
@@ -70,26 +74,55 @@ func major(tdb *v1alpha1.TenantDatabase) string {
 }
 
 // nobodyToAsk lets a version pass that no tenant can be harmed by: the first tenant of all is as empty as
-// a scratch schema. Otherwise tenants wait at their version, on databases that cannot be migrated anyway.
-func (r *Reconciler) nobodyToAsk(ctx context.Context, ms *v1alpha1.MigrationSet, set *migrations.Set) error {
-	tenants, err := r.fleet(ctx, ms)
-	if err != nil {
-		return err
-	}
+// a scratch schema. It waits for databases that were made just now, since whoever applies all at once should
+// hear of a bad version from the set and not from every tenant. Once tenants have the set, they wait at their
+// version, on databases that cannot be migrated anyway.
+func (r *Reconciler) nobodyToAsk(ctx context.Context, ms *v1alpha1.MigrationSet, set *migrations.Set, published bool) error {
 	all, err := r.databases(ctx, ms)
+	if err != nil || published {
+		return err
+	}
+	begun, err := r.begun(ctx, ms)
 	if err != nil {
 		return err
 	}
-	begun := ms.Status.Digest != "" || slices.ContainsFunc(tenants, func(t *v1alpha1.Tenant) bool { return t.Status.Version != "" })
-	if len(all) > 0 && begun {
+	if begun = begun || ms.Status.Digest != ""; len(all) > 0 && begun {
 		return fault.NewWaiting(v1alpha1.ReasonDryRunPending, dryRunAgain,
 			"Version %s waits for a database on which it can be tried: %s. To go on without, set spec.dryRun to Disabled", set.Latest(), whyNot(ms, set, all))
 	}
+	if left := r.starting(ms, all, time.Now()); left > 0 && !begun {
+		return fault.NewWaiting(v1alpha1.ReasonDryRunPending, min(left, dryRunAgain),
+			"Version %s waits until a database has started on which it can be tried, for %s at most. %s", set.Latest(), r.Patience, whyNot(ms, set, all))
+	}
 	st := planned(ms, set)
-	st.Result, st.Message = v1alpha1.DryRunSkipped, "No database uses the set yet"
+	st.Result, st.Message = v1alpha1.DryRunSkipped, whyNot(ms, set, all)
 	if len(all) > 0 {
-		st.Message = conditions.ClipTo("No tenant has the set, and no database could be asked: "+whyNot(ms, set, all), maxVerdict)
+		st.Message = conditions.ClipTo("No tenant has the set, and no database could be asked: "+st.Message, maxVerdict)
 	}
 	ms.Status.DryRun = st
 	return nil
+}
+
+// begun says that a tenant has a version of the set.
+func (r *Reconciler) begun(ctx context.Context, ms *v1alpha1.MigrationSet) (bool, error) {
+	tenants, err := r.fleet(ctx, ms)
+	return slices.ContainsFunc(tenants, func(t *v1alpha1.Tenant) bool { return t.Status.Version != "" }), err
+}
+
+// classWithin is for how long after a set was made nothing says that nobody uses it: its class may be in the same
+// apply.
+const classWithin = 3 * time.Second
+
+// starting is for how long to wait for the youngest of the databases that may still be starting, or for the
+// first one to be named.
+func (r *Reconciler) starting(ms *v1alpha1.MigrationSet, all []*v1alpha1.TenantDatabase, now time.Time) (left time.Duration) {
+	if len(all) == 0 {
+		return min(r.Patience, classWithin) - now.Sub(ms.CreationTimestamp.Time)
+	}
+	for _, tdb := range all {
+		if !conditions.IsTrue(tdb, v1alpha1.ConditionStalled) {
+			left = max(left, r.Patience-now.Sub(tdb.CreationTimestamp.Time))
+		}
+	}
+	return left
 }

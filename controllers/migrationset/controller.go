@@ -51,6 +51,8 @@ type Reconciler struct {
 	DryRun *dryrun.Runner
 	// DryRunLimit bounds a try on one database; 0 for the default.
 	DryRunLimit time.Duration
+	// Patience is how long after a database was made the first version of a set waits for it, to be tried there.
+	Patience time.Duration
 
 	tries   tries
 	running atomic.Int32
@@ -153,6 +155,11 @@ func publish(ms *v1alpha1.MigrationSet, set *migrations.Set) {
 	ms.Status.Digest = set.Digest
 	ms.Status.Format = string(set.Format)
 	ms.Status.Migrations = int32(min(len(set.Migrations), migrations.MaxFiles))
+}
+
+// unpublish takes a version back that no tenant has, as if it had never been out.
+func unpublish(ms *v1alpha1.MigrationSet) {
+	ms.Status.Version, ms.Status.Digest, ms.Status.Format, ms.Status.Migrations = "", "", "", 0
 }
 
 // summary also warns of what PostgreSQL's parser did not understand: the server may be newer than the

@@ -25,21 +25,25 @@ const (
 
 // dryRun tries a version that no tenant has on a scratch schema, once, and keeps the verdict in the
 // status. The error of a version that does not run is Invalid; while no verdict can be had and tenants
-// could be harmed, it is Waiting.
+// could be harmed, it is Waiting. What was published without is tried when a database is there before the
+// first tenant.
 func (r *Reconciler) dryRun(ctx context.Context, base, ms *v1alpha1.MigrationSet, set *migrations.Set) error {
 	st := ms.Status.DryRun
+	tried, published := st != nil && st.Digest == set.Digest, set.Digest == ms.Status.Digest
 	switch {
 	case ms.Spec.DryRun == v1alpha1.DryRunDisabled:
 		ms.Status.DryRun = nil
 		return nil
-	case set.Digest == ms.Status.Digest: // tenants have it
-		if st != nil && st.Digest != set.Digest {
-			ms.Status.DryRun = nil
+	case published && !tried: // tenants have it
+		ms.Status.DryRun = nil
+		return nil
+	case tried && published && st.Result == v1alpha1.DryRunSkipped:
+		if begun, err := r.begun(ctx, ms); err != nil || begun {
+			return err
 		}
+	case tried && st.Result != v1alpha1.DryRunFailed:
 		return nil
-	case st != nil && st.Digest == set.Digest && st.Result != v1alpha1.DryRunFailed:
-		return nil
-	case st != nil && st.Digest == set.Digest:
+	case tried:
 		if pause := r.tries.pause(ms, time.Now()); pause > 0 {
 			return refused(st, pause)
 		}
@@ -49,7 +53,7 @@ func (r *Reconciler) dryRun(ctx context.Context, base, ms *v1alpha1.MigrationSet
 		return err
 	}
 	if len(asked) == 0 {
-		return r.nobodyToAsk(ctx, ms, set)
+		return r.nobodyToAsk(ctx, ms, set, published)
 	}
 	if !r.takeSlot() {
 		return fault.NewWaiting(v1alpha1.ReasonDryRunPending, 5*time.Second, "Version %s waits for other sets' dry runs", set.Latest())
@@ -86,6 +90,9 @@ func (r *Reconciler) try(ctx context.Context, ms *v1alpha1.MigrationSet, set *mi
 	ms.Status.DryRun = st
 	now := time.Now()
 	if r.tries.note(ms, st.Result == v1alpha1.DryRunFailed, now); st.Result == v1alpha1.DryRunFailed {
+		if set.Digest == ms.Status.Digest {
+			unpublish(ms)
+		}
 		return refused(st, r.tries.pause(ms, now))
 	}
 	return nil
