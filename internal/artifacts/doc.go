@@ -5,7 +5,9 @@
 //
 // A registry is a stranger: it may be away, hang, lie, or send archives that name files outside of their
 // folder or grow without end. Nothing it sends is written to disk, every answer is bounded in size and
-// time, and a login goes to the registry it is for and to no other host by a redirect.
+// time, and a login goes to the registry it is for and to no other host by a redirect. Where the registry
+// wants a token, the login goes to the server that it names for that, over TLS, and to none that a redirect
+// leads to.
 //
 // Errors are faults (see package fault). Their messages are for users: they hold no part of a login, no
 // header and no URL, which may carry a signature, and the library's own errors are not in their chains.

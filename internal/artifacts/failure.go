@@ -23,6 +23,9 @@ import (
 // signature, or what a registry made up.
 func (r *Repository) failure(err error, reference string) error {
 	name := r.name + reference
+	if token, ok := errors.AsType[*tokenError](err); ok {
+		return r.tokenFailure(token, name)
+	}
 	if answer, ok := errors.AsType[*errcode.ErrorResponse](err); ok {
 		return r.refusal(answer.StatusCode, name)
 	}
@@ -34,9 +37,13 @@ func (r *Repository) failure(err error, reference string) error {
 	case errors.Is(err, content.ErrMismatchedDigest), errors.Is(err, content.ErrTrailingData), errors.Is(err, io.ErrUnexpectedEOF):
 		return fault.NewWaiting(ReasonInvalid, 0, "%s: what the registry sent does not fit its digest; push the artifact again, or mend the registry's storage", name)
 	case errors.Is(err, errForbiddenAddress):
-		return fault.NewInvalid(ReasonInvalid, "%s: the registry's name, or a host to which it sends its readers, leads to a link-local or metadata address, where no registry may be", name)
+		return r.forbidden(name)
 	}
 	return fault.NewWaiting(ReasonUnavailable, 0, "the registry %s cannot be asked for %s: %s", r.host(), name, cause(err))
+}
+
+func (r *Repository) forbidden(name string) error {
+	return fault.NewInvalid(ReasonInvalid, "%s: the registry's name, or a host to which it sends its readers, leads to a link-local or metadata address, where no registry may be", name)
 }
 
 // refusal is what an HTTP status means.
@@ -69,6 +76,8 @@ func cause(err error) string {
 		return "no answer in time"
 	case errors.Is(err, errDowngrade):
 		return "it sends its readers to a host without TLS"
+	case errors.Is(err, errLoginInClear):
+		return "a login goes to another host than the registry's over TLS alone"
 	case errors.Is(err, errRedirects):
 		return fmt.Sprintf("it sends its readers on more than %d times", maxRedirects)
 	}

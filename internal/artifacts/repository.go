@@ -47,13 +47,14 @@ func Open(a Access) (*Repository, error) {
 			return nil, fault.NewInvalid(ReasonInvalid, "there is no PEM certificate in the key that certificateAuthority names")
 		}
 	}
-	client := newHTTPClient(roots, a.PlainHTTP)
+	registry := repo.Reference.Host()
+	web := newHTTPClient(roots, registry, a.PlainHTTP)
 	repo.PlainHTTP = a.PlainHTTP
-	repo.Client = &auth.Client{
-		Client: client, Cache: auth.NewCache(), Header: http.Header{"User-Agent": {"tenantry"}},
-		Credential: auth.StaticCredential(repo.Reference.Host(), a.Login.credential()),
-	}
-	return &Repository{name: a.Repository, repo: repo, http: client}, nil
+	repo.Client = client{&auth.Client{
+		Client: web, Cache: auth.NewCache(), Header: http.Header{"User-Agent": {"tenantry"}},
+		Credential: auth.StaticCredential(registry, a.Login.credential()), ClientID: "tenantry",
+	}}
+	return &Repository{name: a.Repository, repo: repo, http: web}, nil
 }
 
 // Close lets go of idle connections.

@@ -4,10 +4,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -23,6 +24,7 @@ const (
 var (
 	errForbiddenAddress = errors.New("forbidden address")
 	errDowngrade        = errors.New("redirect from https to http")
+	errLoginInClear     = errors.New("login for another host without TLS")
 	errRedirects        = errors.New("too many redirects")
 )
 
@@ -57,17 +59,17 @@ func mayDial(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// newHTTPClient speaks to one registry and the hosts to which it sends its readers. The library takes a
-// login out of a request that leaves the registry's host.
-func newHTTPClient(roots *x509.CertPool, plain bool) *http.Client {
+// newHTTPClient speaks to one registry (host or host:port) and the hosts to which it sends its readers. The
+// library takes a login out of a request that leaves the registry's host.
+func newHTTPClient(roots *x509.CertPool, registry string, plain bool) *http.Client {
 	dialer := &net.Dialer{Timeout: dialWithin, Control: mayDial}
 	return &http.Client{
-		Transport: encrypted(plain, &http.Transport{
+		Transport: careful{host: (&url.URL{Host: registry}).Hostname(), plain: plain, next: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
 			TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout: dialWithin, ResponseHeaderTimeout: headerWithin, IdleConnTimeout: idleFor,
 			MaxResponseHeaderBytes: 64 << 10,
-		}),
+		}},
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 			if len(via) > maxRedirects {
 				return errRedirects
@@ -77,20 +79,44 @@ func newHTTPClient(roots *x509.CertPool, plain bool) *http.Client {
 	}
 }
 
-// encrypted refuses to speak plain HTTP, with the registry or with a host that it names, unless the user
-// asked for it.
-func encrypted(plain bool, next *http.Transport) http.RoundTripper {
-	if plain {
-		return next
-	}
-	return onlyTLS{next}
+// careful refuses to speak plain HTTP, with the registry or with a host that it names, unless the user
+// asked for it; a login goes to no other host than the registry's even then. It names the token server
+// that failed.
+type careful struct {
+	host  string // the registry's, without the port
+	plain bool
+	next  *http.Transport
 }
 
-type onlyTLS struct{ *http.Transport }
-
-func (t onlyTLS) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.URL.Scheme != "https" {
-		return nil, fmt.Errorf("%w", errDowngrade)
+// RoundTrip sends one request.
+func (t careful) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := t.send(request)
+	if err != nil && forToken(request) {
+		return nil, &tokenError{server: request.URL.Host, err: err}
 	}
-	return t.Transport.RoundTrip(request)
+	return response, err
 }
+
+func (t careful) send(request *http.Request) (*http.Response, error) {
+	// A login is in a header, or in the form by which a token is asked for.
+	login := request.Header.Get("Authorization") != "" || request.Method == http.MethodPost
+	switch {
+	case request.URL.Scheme == "https":
+	case !t.plain:
+		return nil, unsent(request, errDowngrade)
+	case login && !strings.EqualFold(request.URL.Hostname(), t.host):
+		return nil, unsent(request, errLoginInClear)
+	}
+	return t.next.RoundTrip(request)
+}
+
+// unsent closes the body, as every RoundTripper must.
+func unsent(request *http.Request, why error) error {
+	if request.Body != nil {
+		return errors.Join(why, request.Body.Close())
+	}
+	return why
+}
+
+// CloseIdleConnections lets http.Client's reach the connections.
+func (t careful) CloseIdleConnections() { t.next.CloseIdleConnections() }

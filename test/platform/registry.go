@@ -26,12 +26,14 @@ const registryReady = 30 * time.Second
 type Registry struct {
 	// Address is host:port; a repository is Address + "/" + path.
 	Address string
-	// CA is the certificate that signed the server's, in PEM; nil without TLS.
+	// CA is the certificate that signed the server's, in PEM, and those that RegistryTokens adds; nil without TLS.
 	CA []byte
 	// Dir holds config.yml, registry.log and the storage below data.
 	Dir string
 
 	user, password string
+	realm          string
+	keys           []byte
 	secure         bool
 	command        command
 	proc           *process
@@ -43,6 +45,18 @@ type RegistryOption func(*Registry)
 // RegistryLogin makes the registry ask for a user's name and password, for reading too.
 func RegistryLogin(user, password string) RegistryOption {
 	return func(r *Registry) { r.user, r.password = user, password }
+}
+
+// A registry that asks for tokens takes those of this issuer for this service.
+const (
+	RegistryTokenIssuer  = "tokens"
+	RegistryTokenService = "registry"
+)
+
+// RegistryTokens makes the registry ask for a token, for reading too, and name a token server's URL. It takes
+// those that are signed by one of the keys, a JSON Web Key Set. ca is added to the registry's own.
+func RegistryTokens(realm string, keys, ca []byte) RegistryOption {
+	return func(r *Registry) { r.realm, r.keys, r.CA = realm, keys, ca }
 }
 
 // RegistryTLS makes the registry speak TLS with a certificate for 127.0.0.1 of a CA of its own.
@@ -122,7 +136,9 @@ http:
 		if err := pair.write(r.Dir, "server"); err != nil {
 			return err
 		}
-		r.CA = ca.certPEM
+		if !bytes.Contains(r.CA, ca.certPEM) { // else another port is tried
+			r.CA = append(r.CA, ca.certPEM...)
+		}
 		text += fmt.Sprintf("  tls: {certificate: %q, key: %q}\n", filepath.Join(r.Dir, "server.crt"), filepath.Join(r.Dir, "server.key"))
 	}
 	if r.user != "" {
@@ -135,6 +151,13 @@ http:
 			return err
 		}
 		text += fmt.Sprintf("auth:\n  htpasswd: {realm: registry, path: %q}\n", path)
+	}
+	if r.realm != "" {
+		path := filepath.Join(r.Dir, "keys.json")
+		if err := os.WriteFile(path, r.keys, 0o600); err != nil {
+			return err
+		}
+		text += fmt.Sprintf("auth:\n  token: {realm: %q, service: %q, issuer: %q, jwks: %q}\n", r.realm, RegistryTokenService, RegistryTokenIssuer, path)
 	}
 	return os.WriteFile(filepath.Join(r.Dir, "config.yml"), []byte(text), 0o600)
 }
@@ -160,23 +183,7 @@ func (r *Registry) Stop() error { return errors.Join(r.Halt(), os.RemoveAll(r.Di
 
 // Freeze stops the registry's process in its tracks: it takes connections and answers none. Thaw lets
 // it go on.
-func (r *Registry) Freeze(ctx context.Context) error {
-	if err := syscall.Kill(-r.proc.PID, syscall.SIGSTOP); err != nil {
-		return err
-	}
-	for ctx.Err() == nil {
-		// The state stands behind the program's name, which is in brackets.
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", r.proc.PID))
-		if _, state, _ := bytes.Cut(stat, []byte(") ")); err != nil || bytes.HasPrefix(state, []byte("T")) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pollEvery):
-		}
-	}
-	return ctx.Err()
-}
+func (r *Registry) Freeze(ctx context.Context) error { return freeze(ctx, r.proc.PID) }
 
 // Thaw lets a frozen registry go on.
 func (r *Registry) Thaw() error { return syscall.Kill(-r.proc.PID, syscall.SIGCONT) }
