@@ -22,7 +22,11 @@ func (r *Reconciler) migrateByJob(ctx context.Context, s *scope, ms *v1alpha1.Mi
 	run := &jobRun{Reconciler: r, scope: s, ms: ms, digest: ms.Status.Digest}
 	out, err := run.pass(ctx)
 	if !run.atWork {
-		r.Permits.Gone(client.ObjectKeyFromObject(s.tenant).String(), time.Now())
+		leave := r.Permits.Gone
+		if run.waits {
+			leave = r.Permits.Rest // its place in the queue is how it hears that it may begin
+		}
+		leave(client.ObjectKeyFromObject(s.tenant).String(), time.Now())
 		r.Batches.Leave(s.wanted.UID)
 	}
 	return out, err
@@ -41,8 +45,8 @@ type jobRun struct {
 	let bool
 	// counts : a failure spends the rollout's budget. Set by permission.
 	counts bool
-	// atWork : the tenant keeps its place in the rollout.
-	atWork bool
+	// atWork : the tenant keeps its place in the rollout. waits : it wants one, and is called when there is one.
+	atWork, waits bool
 }
 
 func (j *jobRun) pass(ctx context.Context) (outcome, error) {

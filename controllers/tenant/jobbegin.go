@@ -38,6 +38,12 @@ func (j *jobRun) begin(ctx context.Context, ask rollout.Ask, work string) (outco
 		return outcome{}, err
 	}
 	if !j.Permits.Start(ask) {
+		j.waits = true
+		if j.version == "" && j.scope.digest == "" {
+			return outcome{}, fault.NewWaiting(v1alpha1.ReasonRolloutPending, recheck,
+				"Version %s of MigrationSet %s/%s comes when a Job of another tenant has ended: %d tenants of a database are migrated at a time (spec.rollout.maxInFlight), and none while the failure budget is spent",
+				j.ms.Status.Version, j.ms.Namespace, j.ms.Name, ask.MaxInFlight)
+		}
 		return stay(j.scope, j.ms)
 	}
 	j.atWork, j.tenant.Status.Digest = true, j.digest

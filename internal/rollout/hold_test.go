@@ -17,3 +17,20 @@ func TestPlacesThatAreHeld(t *testing.T) {
 	d.Gone("nobody", d.now)
 	d.want("the next", true, d.Start(d.ask("e")))
 }
+
+// A tenant that waits for a place rests, and is called; one that wants nothing any more is not.
+func TestWhoRestsIsCalled(t *testing.T) {
+	d := newDesk(t)
+	d.want("the first", true, d.Start(d.ask("a")))
+	for _, waits := range []string{"b", "c", "e"} {
+		d.want(waits, false, d.Start(d.ask(waits)))
+		d.Rest(waits, d.now)
+	}
+	d.Gone("b", d.now)
+	d.wantWoken("nothing is free")
+	d.Rest("a", d.now)
+	d.wantWoken("a place is free", "c")
+	d.want("who was called", true, d.Start(d.ask("c")))
+	d.Gone("c", d.now)
+	d.wantWoken("the next", "e")
+}

@@ -113,3 +113,39 @@ func TestFleetCostsNoQueryATenant(t *testing.T) {
 	}
 	t.Logf("statements at a restart: %v; queries about tenants at a touch of their class: %v", restarted, touched)
 }
+
+// Nor does one that is migrated by Jobs: what a framework recorded is read when a tenant is to move, and the
+// registry remembers it. The test does not run beside others either.
+func TestJobFleetCostsNoQueryATenant(t *testing.T) {
+	took := map[int]int{}
+	for _, n := range []int{6, 18} { // the latter are more than are migrated at a time
+		var names []string
+		for i := range n {
+			names = append(names, fmt.Sprintf("tenant-%d", i))
+		}
+		f := newJobFleet(t, names...)
+		operator.Exec(t, f.AdminDSN, fmt.Sprintf("ALTER DATABASE %q SET log_statement = 'all'", f.Name))
+		var every v1alpha1.TenantList
+		if err := f.Admin.List(t.Context(), &every); err != nil {
+			t.Fatal(err)
+		}
+		statements, _ := cost(t, f.World, len(every.Items), func() {
+			if err := restart(); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if looks := ofTenants(statements); looks == 0 || looks > 3 {
+			t.Errorf("a restart over %d tenants takes %d queries about them, want 1 to 3: %q", n, looks, statements)
+		}
+		for _, s := range statements {
+			if strings.Contains(s, "goose_db_version") {
+				t.Errorf("a restart over %d tenants reads a framework's table: %s", n, s)
+			}
+		}
+		if took[n] = len(statements); took[n] > 15 {
+			t.Errorf("a restart over %d tenants takes %d statements: %q", n, len(statements), statements)
+		}
+		f.wantVersions(t, "after the restart", all("1.1", names...))
+	}
+	t.Logf("statements at a restart: %v", took)
+}
