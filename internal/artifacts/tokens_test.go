@@ -111,7 +111,7 @@ func TestTokenServersThatGetNoLogin(t *testing.T) {
 		}
 		_, _ = w.Write([]byte(`{"token": "x"}`))
 	}
-	clear := "http://" + serve(t, http.HandlerFunc(note))
+	inClear := "http://" + serve(t, http.HandlerFunc(note))
 	elsewhere := httptest.NewTLSServer(http.HandlerFunc(note))
 	t.Cleanup(elsewhere.Close)
 	answers := map[string]http.HandlerFunc{
@@ -119,7 +119,7 @@ func TestTokenServersThatGetNoLogin(t *testing.T) {
 		"/404":  http.NotFound,
 		"/text": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>" + password)) },
 	}
-	for path, to := range map[string]string{"/clear": clear, "/metadata": "https://169.254.169.254/", "/elsewhere": elsewhere.URL} {
+	for path, to := range map[string]string{"/clear": inClear, "/metadata": "https://169.254.169.254/", "/elsewhere": elsewhere.URL} {
 		answers[path] = http.RedirectHandler(to, http.StatusTemporaryRedirect).ServeHTTP
 	}
 	own := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) { answers[request.URL.Path](w, request) }))
@@ -130,7 +130,7 @@ func TestTokenServersThatGetNoLogin(t *testing.T) {
 		reason string
 		parts  []string
 	}{
-		"in clear":                  {clear + "/token", ReasonUnavailable, []string{nowhere}},
+		"in clear":                  {inClear + "/token", ReasonUnavailable, []string{nowhere}},
 		"a cloud's metadata":        {"https://169.254.169.254/token", ReasonUnavailable, []string{nowhere}},
 		"a cloud's metadata, IPv6":  {"https://[fd00:ec2::254]/token", ReasonUnavailable, []string{nowhere}},
 		"this machine by a name":    {"https://localhost:1/token", ReasonUnavailable, []string{nowhere}},
@@ -142,7 +142,7 @@ func TestTokenServersThatGetNoLogin(t *testing.T) {
 		"broken":                    {own.URL + "/500", ReasonUnavailable, []string{"token server", "HTTP 500"}},
 		"without such a page":       {own.URL + "/404", ReasonUnavailable, []string{"token server", "HTTP 404"}},
 		"which is something else":   {own.URL + "/text", ReasonUnavailable, nil},
-		"which speaks no TLS":       {"https://" + strings.TrimPrefix(clear, "http://") + "/", ReasonUnavailable, []string{"token server", "does not speak TLS"}},
+		"which speaks no TLS":       {"https://" + strings.TrimPrefix(inClear, "http://") + "/", ReasonUnavailable, []string{"token server", "does not speak TLS"}},
 		"of which nothing was said": {"", ReasonUnavailable, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

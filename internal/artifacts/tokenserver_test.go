@@ -57,11 +57,15 @@ func (s *tokenServer) keys(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(map[string]any{"keys": []map[string]string{{
+	return encoded(map[string]any{"keys": []map[string]string{{
 		"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "k", "x": base64url(point[1:33]), "y": base64url(point[33:]),
 	}}})
+}
+
+func encoded(value any) []byte {
+	text, err := json.Marshal(value)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return text
 }
@@ -86,7 +90,7 @@ func (s *tokenServer) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 	// What docker's servers call token the standard calls access_token; a POST is the standard's.
 	field := map[string]string{http.MethodGet: "token", http.MethodPost: "access_token"}[request.Method]
-	_ = json.NewEncoder(w).Encode(map[string]string{field: s.sign(who, request.Form["scope"])})
+	_, _ = w.Write(encoded(map[string]string{field: s.sign(who, request.Form["scope"])}))
 }
 
 // sign grants those who logged in what they ask for, and others what is public.
@@ -99,8 +103,8 @@ func (s *tokenServer) sign(who string, scopes []string) string {
 		}
 	}
 	now := time.Now()
-	head, _ := json.Marshal(map[string]string{"typ": "JWT", "alg": "ES256", "kid": "k"})
-	claims, _ := json.Marshal(map[string]any{
+	head := encoded(map[string]string{"typ": "JWT", "alg": "ES256", "kid": "k"})
+	claims := encoded(map[string]any{
 		"iss": platform.RegistryTokenIssuer, "aud": platform.RegistryTokenService, "sub": who,
 		"exp": now.Add(s.life).Unix(), "nbf": now.Unix(), "iat": now.Unix(), "access": access,
 	})

@@ -87,7 +87,8 @@ func TestLedgersAreRead(t *testing.T) {
 		"Flyway, undone above a baseline": {
 			frameworks.Flyway, flyway + flywayRow("1", "'3'", "BASELINE", "true") + flywayRow("2", "'4'", "SQL", "true") + flywayRow("3", "'4'", "UNDO_SQL", "true"),
 			[]string{"2", "4"},
-			[]string{"4"}, "",
+			[]string{"4"},
+			"",
 		},
 		"Flyway, schema made by it":  {frameworks.Flyway, flyway + flywayRow("0", "NULL", "SCHEMA", "true"), []string{"1"}, []string{"1"}, ""},
 		"Flyway, repeatable failed":  {frameworks.Flyway, flyway + flywayRow("1", "'1'", "SQL", "true") + flywayRow("2", "NULL", "SQL", "false"), []string{"1"}, nil, "R__the view"},
