@@ -108,7 +108,8 @@ func TestLedgersAreRead(t *testing.T) {
 		"Prisma, broke off by one of two": {
 			frameworks.Prisma, prisma + prismaRow("1", "a", "now() - interval '1h'", "NULL", "NULL") + prismaRow("2", "a", "now()", "now()", "NULL"),
 			[]string{"a"},
-			[]string{"a"}, "a",
+			[]string{"a"},
+			"a",
 		},
 		"Prisma, marked as applied": {
 			frameworks.Prisma, prisma + prismaRow("1", "a", "now()", "now()", "NULL") + prismaRow("2", "a", "now() + interval '1h'", "NULL", "now()"),
@@ -123,7 +124,8 @@ func TestLedgersAreRead(t *testing.T) {
 		"Django, not told of the squash": {
 			frameworks.Django, django + `INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '0001_initial', now()), ('shop', '0002_price', now())`,
 			[]string{"shop.0001_squashed_0002_price"},
-			[]string{"shop.0001_squashed_0002_price"}, "",
+			[]string{"shop.0001_squashed_0002_price"},
+			"",
 		},
 		"Alembic, at the head":       {frameworks.Alembic, alembic + `INSERT INTO alembic_version VALUES ('ae1027a6acf')`, []string{"ae1027a6acf"}, nil, ""},
 		"Alembic, elsewhere":         {frameworks.Alembic, alembic + `INSERT INTO alembic_version VALUES ('1975ea83b712')`, []string{"ae1027a6acf"}, []string{"ae1027a6acf"}, ""},
