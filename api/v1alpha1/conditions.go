@@ -353,7 +353,7 @@ const (
 
 // Reasons of a DomainClaim.
 const (
-	// ReasonHolderGone : the Tenant is gone and the claim is being released.
+	// ReasonHolderGone : the Tenant is gone, or no class declares the host, and the claim is being released.
 	ReasonHolderGone = "HolderGone"
 	// ReasonDNSUnanswered : no DNS server can say whether control is proved; what was known stays.
 	ReasonDNSUnanswered = "DNSUnanswered"

@@ -7,6 +7,7 @@ package domainclaim
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -109,16 +110,20 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return r.handOver(ctx, claim, found.winner)
 }
 
-// release gives a claim up whose holder is gone.
+// release gives a claim up whose Tenant is gone, or whose host no class declares any more.
 func (r *Reconciler) release(ctx context.Context, claim *v1alpha1.DomainClaim) (ctrl.Result, error) {
-	left, err := r.routes(ctx, claim, everyRoute)
+	left, err := r.lastRoutes(ctx, claim)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if left > 0 {
 		base := claim.DeepCopy()
+		why := "The Tenant is gone"
+		if claim.Spec.Role != v1alpha1.HostTenant {
+			why = fmt.Sprintf("No TenantClass has %s as a %s host any more", claim.Spec.Host, claim.Spec.Role)
+		}
 		result, err := conditions.Conclude(claim, fault.NewWaiting(v1alpha1.ReasonHolderGone, 2*time.Second,
-			"The %s is gone; the claim is released when its %d routes are", claim.Spec.Holder.Kind, left), "")
+			"%s; the claim is released when %d routes are gone", why, left), "")
 		return r.Status.Finish(ctx, base, claim, result, err, recheck)
 	}
 	uid := claim.UID

@@ -63,16 +63,32 @@ func (r *Reconciler) yields(ctx context.Context, claim *v1alpha1.DomainClaim) (b
 	if claim.Spec.Role != v1alpha1.HostTenant || claim.Spec.Value != "" || verified == nil || verified.Status != metav1.ConditionFalse {
 		return false, nil
 	}
-	left, err := r.routes(ctx, claim, func(hosts []string) bool { return slices.Contains(hosts, claim.Spec.Host) })
+	left, err := r.routes(ctx, claim, func(owner *metav1.OwnerReference, hosts []string) bool {
+		return holds(claim, owner) && slices.Contains(hosts, claim.Spec.Host)
+	})
 	return left == 0, err
 }
 
-func everyRoute([]string) bool { return true }
+// holds : routes are known by their owner. A label alone, which anybody in that namespace may set or take
+// off, neither holds a claim nor frees one.
+func holds(claim *v1alpha1.DomainClaim, owner *metav1.OwnerReference) bool {
+	return string(owner.UID) == claim.Spec.Holder.UID
+}
 
-// routes counts the routes of a claim's Tenant whose hosts are of the wanted kind; garbage collection
-// takes them with the Tenant. They are known by their owner: a label alone, which anybody in that
-// namespace may set or take off, neither holds a claim nor frees one.
-func (r *Reconciler) routes(ctx context.Context, claim *v1alpha1.DomainClaim, wanted func(hosts []string) bool) (int, error) {
+// lastRoutes counts the routes that keep a claim from being released. Of a Tenant that is gone all count:
+// garbage collection takes them. A class goes on with its other hosts, and any class that declared this
+// one may be the last to serve it.
+func (r *Reconciler) lastRoutes(ctx context.Context, claim *v1alpha1.DomainClaim) (int, error) {
+	return r.routes(ctx, claim, func(owner *metav1.OwnerReference, hosts []string) bool {
+		if claim.Spec.Role == v1alpha1.HostTenant {
+			return holds(claim, owner)
+		}
+		return owner.Kind == "TenantClass" && owner.APIVersion == v1alpha1.GroupVersion.String() && slices.Contains(hosts, claim.Spec.Host)
+	})
+}
+
+// routes counts the routes with a wanted owner and wanted hosts where the holder of a claim can have any.
+func (r *Reconciler) routes(ctx context.Context, claim *v1alpha1.DomainClaim, wanted func(owner *metav1.OwnerReference, hosts []string) bool) (int, error) {
 	left := 0
 	for _, list := range []client.ObjectList{&gatewayv1.HTTPRouteList{}, &networkingv1.IngressList{}} {
 		err := r.Live.List(ctx, list, client.InNamespace(claim.Spec.Holder.Namespace))
@@ -87,7 +103,7 @@ func (r *Reconciler) routes(ctx context.Context, claim *v1alpha1.DomainClaim, wa
 			if !ok {
 				return nil
 			}
-			if owner := metav1.GetControllerOf(obj); owner != nil && string(owner.UID) == claim.Spec.Holder.UID && wanted(hostsOf(obj)) {
+			if owner := metav1.GetControllerOf(obj); owner != nil && wanted(owner, hostsOf(obj)) {
 				left++
 			}
 			return nil

@@ -1,0 +1,123 @@
+package controllers_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/test/operator"
+)
+
+// ownHosts are hosts of a class, by whether they are shared, in the order of their names.
+func (b *bench) ownHosts(c *v1alpha1.TenantClass, public, shared []string) {
+	backend := v1alpha1.ServiceBackend{Namespace: b.Namespace, Name: "web", Port: 8080}
+	c.Spec.Routing.PublicHosts, c.Spec.Routing.SharedHosts = nil, nil
+	for _, h := range public {
+		c.Spec.Routing.PublicHosts = append(c.Spec.Routing.PublicHosts, v1alpha1.PublicHost{Host: b.Host(h), Backend: backend})
+	}
+	for _, h := range shared {
+		c.Spec.Routing.SharedHosts = append(c.Spec.Routing.SharedHosts, v1alpha1.SharedHost{
+			Host: b.Host(h), PathPrefix: &v1alpha1.SharedPathPrefix{}, Fallback: backend,
+		})
+	}
+}
+
+// routedHosts are the hosts that the routes of the world's namespace serve.
+func (b *bench) routedHosts(t *testing.T) []string {
+	t.Helper()
+	hosts := map[string]bool{}
+	for _, route := range b.routes(t) {
+		for _, h := range route.Spec.Hostnames {
+			hosts[string(h)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(hosts))
+}
+
+// claimOn is the claim on a host, as a pass over it takes it.
+func claimOn(host string) *v1alpha1.DomainClaim {
+	return &v1alpha1.DomainClaim{ObjectMeta: metav1.ObjectMeta{Name: host}}
+}
+
+// A class gives up one of its hosts, or the host's role, and keeps the others.
+func TestClassGivesHostsUp(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Class.Spec.Routing = gatewayRouting()
+	b.ownHosts(b.Class, []string{"api", "www"}, nil)
+	b.settleWithRoutes(t)
+	want := func(when string, hosts ...string) {
+		t.Helper()
+		for i := range hosts {
+			hosts[i] = b.Host(hosts[i])
+		}
+		if diff := cmp.Diff(hosts, b.routedHosts(t)); diff != "" {
+			t.Errorf("%s, hosts of the routes (-want +got):\n%s", when, diff)
+		}
+	}
+	want("two public hosts", "api", "www")
+
+	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { b.ownHosts(c, []string{"www"}, nil) })
+	// The claim is the first to hear of it: its route is still there.
+	api := claimOn(b.Host("api"))
+	b.pass(t, api)
+	b.Expect(t, api, operator.Waiting("Ready", v1alpha1.ReasonHolderGone, "No TenantClass has "+b.Host("api")+" as a Public host"))
+	b.pass(t, b.Class)
+	b.pass(t, api)
+	if !b.gone(t, api) {
+		t.Error("the claim on a host that no class declares is kept")
+	}
+	want("one dropped", "www")
+	rival := b.Tenant("rival", b.Host("api"))
+	b.Create(t, rival)
+	b.pass(t, rival)
+	if got := states(rival)[b.Host("api")]; got != v1alpha1.DomainClaimed {
+		t.Errorf("a tenant that wants the dropped host is told %s", got)
+	}
+	b.remove(t, rival)
+
+	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { b.ownHosts(c, []string{"www"}, []string{"app"}) })
+	b.pass(t, b.Class)
+	want("one more, shared", "app", "www")
+	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { b.ownHosts(c, nil, []string{"app", "www"}) })
+	b.pass(t, b.Class)
+	b.pass(t, claimOn(b.Host("www")))
+	b.pass(t, b.Class)
+	want("one moved", "app", "www")
+	claim := claimOn(b.Host("www"))
+	b.Get(t, claim)
+	if claim.Spec.Role != v1alpha1.HostShared {
+		t.Errorf("the moved host is %s", claim.Spec.Role)
+	}
+}
+
+// A host that two classes declare is free when neither serves it, whichever of them claimed it first.
+func TestHostOfTwoClasses(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Class.Spec.Routing = gatewayRouting()
+	b.ownHosts(b.Class, []string{"www"}, nil)
+	b.settleWithRoutes(t)
+	other := b.Class.DeepCopy()
+	other.ObjectMeta = metav1.ObjectMeta{Name: b.Namespace + "-other"}
+	b.Create(t, other)
+	b.pass(t, other)
+	drop := func(c *v1alpha1.TenantClass) { c.Spec.Routing.PublicHosts = nil }
+	operator.Update(t, b.Servers, b.Class, drop)
+	operator.Update(t, b.Servers, other, drop)
+	b.pass(t, b.Class)
+	www := claimOn(b.Host("www"))
+	b.pass(t, www)
+	if b.gone(t, www) {
+		t.Error("the claim is released while a class still serves the host")
+	}
+	b.pass(t, other)
+	b.pass(t, www)
+	if !b.gone(t, www) {
+		t.Error("the claim is kept")
+	}
+}
