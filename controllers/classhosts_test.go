@@ -1,12 +1,19 @@
 package controllers_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/test/operator"
@@ -120,4 +127,82 @@ func TestHostOfTwoClasses(t *testing.T) {
 	if !b.gone(t, www) {
 		t.Error("the claim is kept")
 	}
+}
+
+// A host whose route cannot be made is named, and takes neither the class's other hosts nor its shared login
+// with it.
+func TestHostWithoutItsNamespace(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.sharedLogin(v1alpha1.LoginShared)
+	b.Class.Spec.Routing = gatewayRouting()
+	b.ownHosts(b.Class, []string{"first", "www"}, []string{"app"})
+	nowhere := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: b.Namespace + "-nowhere"}}
+	b.Class.Spec.Routing.PublicHosts[0].Backend.Namespace = nowhere.Name
+	b.settleWithRoutes(t)
+	b.Expect(t, b.Class, operator.Waiting("Ready", v1alpha1.ReasonBackendNotFound, "spec.routing", b.Host("first"), nowhere.Name))
+	if diff := cmp.Diff([]string{b.Host("app"), b.Host("www")}, b.routedHosts(t)); diff != "" {
+		t.Errorf("hosts of the other routes (-want +got):\n%s", diff)
+	}
+	if user := keys(b.sharedSecret(t))["username"]; user == "" || len(b.Class.Status.Logins) != 1 {
+		t.Errorf("the shared login is %q, status.logins %+v", user, b.Class.Status.Logins)
+	}
+
+	b.Create(t, nowhere)
+	b.pass(t, b.Class)
+	route := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: nowhere.Name, Name: b.Class.Name + "." + b.Host("first")}}
+	b.Get(t, route)
+	b.Expect(t, b.Class, operator.Waiting("Ready", v1alpha1.ReasonRouteNotAccepted, "has not looked at the route yet"))
+
+	// The namespace goes, and with it the route.
+	b.Delete(t, route, nowhere)
+	result := b.pass(t, b.Class)
+	b.Expect(t, b.Class, operator.Waiting("Ready", v1alpha1.ReasonBackendNotFound, b.Host("first"), nowhere.Name))
+	if result.RequeueAfter == 0 || result.RequeueAfter > time.Minute {
+		t.Errorf("comes back in %s", result.RequeueAfter)
+	}
+}
+
+// A route that admission denies is an error that nobody foresaw: it is in the status, and tried again.
+func TestHostThatAdmissionDenies(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Class.Spec.Routing = gatewayRouting()
+	b.ownHosts(b.Class, []string{"www"}, nil)
+	b.deny(t, b.Host("www"))
+	b.Create(t, b.backend())
+	b.Make(t)
+	b.pass(t, b.Set)
+	b.pass(t, b.Database)
+	if _, err := b.by.Reconcile(t.Context(), b.Class); err == nil {
+		t.Error("a denied route is not tried again")
+	}
+	b.Expect(t, b.Class, operator.Waiting("Ready", v1alpha1.ReasonRetrying, "spec.routing", b.Host("www"), "not on a Sunday"))
+}
+
+// deny installs a policy that lets nobody make a route for a host, and waits until it is in force.
+func (b *bench) deny(t *testing.T, host string) {
+	t.Helper()
+	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: b.Namespace}, Spec: admissionv1.ValidatingAdmissionPolicySpec{
+		FailurePolicy: new(admissionv1.Fail),
+		MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
+			RuleWithOperations: admissionv1.RuleWithOperations{
+				Operations: []admissionv1.OperationType{admissionv1.Create},
+				Rule:       admissionv1.Rule{APIGroups: []string{gatewayv1.GroupName}, APIVersions: []string{"*"}, Resources: []string{"httproutes"}},
+			},
+		}}},
+		Validations: []admissionv1.Validation{{Expression: fmt.Sprintf("!(%q in object.spec.hostnames)", host), Message: "not on a Sunday"}},
+	}}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: b.Namespace}, Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+		PolicyName: b.Namespace, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+	}}
+	b.Create(t, policy, binding)
+	t.Cleanup(func() { b.Delete(t, binding, policy) })
+	operator.Poll(t, operator.Soon, func() error {
+		try := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: b.Namespace, Name: "try"}, Spec: gatewayv1.HTTPRouteSpec{Hostnames: []gatewayv1.Hostname{gatewayv1.Hostname(host)}}}
+		if err := b.Admin.Create(t.Context(), try, client.DryRunAll); err == nil || !strings.Contains(err.Error(), "not on a Sunday") {
+			return fmt.Errorf("the policy is not in force yet: %v", err)
+		}
+		return nil
+	})
 }

@@ -45,6 +45,9 @@ import (
 // recheck is how often a class is looked at without cause.
 const recheck = 10 * time.Minute
 
+// afterError is when a class is looked at again that has an error besides the one in its status.
+const afterError = 30 * time.Second
+
 // countDelay gathers the tenants that come and go within it into one count.
 const countDelay = 3 * time.Second
 
@@ -77,47 +80,69 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	var verdict error
 	if class.DeletionTimestamp.IsZero() {
 		if _, err := conditions.AddFinalizer(ctx, r.Client, class); err != nil {
 			return conditions.Written(err)
 		}
 	} else if tenants == 0 {
-		if err := r.closeHosts(ctx, class); err != nil {
-			return ctrl.Result{}, err
-		}
-		if err := r.dropLogins(ctx, class); err != nil {
-			base := class.DeepCopy()
-			result, err := conditions.Conclude(class, err, "")
-			return r.Status.Finish(ctx, base, class, result, err, recheck)
+		if err := r.drop(ctx, class); err != nil {
+			return r.conclude(ctx, class.DeepCopy(), class, recheck, err)
 		}
 		return conditions.Written(conditions.RemoveFinalizer(ctx, r.Client, class))
 	}
-	wrong, next, err := r.bringListeners(ctx, class)
-	if err != nil {
-		return conditions.Written(err)
-	}
 	base := class.DeepCopy()
+	next, unlistened := r.bringListeners(ctx, class)
 	class.Status.Tenants = int32(min(tenants, 1<<30)) //nolint:gosec // bounded by min
-	if class.DeletionTimestamp.IsZero() {
-		if verdict, err = r.check(ctx, class); err != nil {
-			return ctrl.Result{}, err
-		}
-		again, shared := r.bringLogins(ctx, class)
-		if verdict == nil {
-			verdict = shared
-		}
-		if again > 0 && (next == 0 || again < next) {
-			next = again
-		}
-	} else {
-		verdict = fault.NewWaiting(v1alpha1.ReasonInUse, recheck, "%d Tenants name this class; it goes when they are deleted", tenants)
+	if !class.DeletionTimestamp.IsZero() {
+		inUse := fault.NewWaiting(v1alpha1.ReasonInUse, recheck, "%d Tenants name this class; it goes when they are deleted", tenants)
+		return r.conclude(ctx, base, class, next, inUse, unlistened)
 	}
-	if verdict == nil {
-		verdict = wrong
+	wrong := r.check(ctx, class)
+	again, unshared := r.bringLogins(ctx, class)
+	return r.conclude(ctx, base, class, sooner(next, again), wrong, unshared, unlistened)
+}
+
+// conclude sums up what is wrong with a class by the first error. The others count as well: what nobody
+// foresaw is tried again soon, whatever the status says.
+func (r *Reconciler) conclude(ctx context.Context, base, class *v1alpha1.TenantClass, next time.Duration, errs ...error) (ctrl.Result, error) {
+	var verdict error
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			continue
+		case conditions.IsConflict(err):
+			next = sooner(next, time.Second)
+		case fault.KindOf(err) == fault.Transient:
+			next = sooner(next, afterError)
+		}
+		if verdict == nil {
+			verdict = err
+		}
+	}
+	if conditions.IsConflict(verdict) {
+		return conditions.Written(verdict)
 	}
 	result, err := conditions.Conclude(class, verdict, fmt.Sprintf("Tenants can be placed on %d databases", len(class.Spec.Databases)))
+	if result.RequeueAfter > 0 {
+		result.RequeueAfter = sooner(result.RequeueAfter, next)
+	}
 	return r.Status.Finish(ctx, base, class, result, err, next)
+}
+
+// sooner returns the shorter of two delays, where zero is none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// drop takes away what a class has that is deleted and has no tenants any more.
+func (r *Reconciler) drop(ctx context.Context, class *v1alpha1.TenantClass) error {
+	if err := r.closeHosts(ctx, class); err != nil {
+		return err
+	}
+	return r.dropLogins(ctx, class)
 }
 
 func (r *Reconciler) count(ctx context.Context, class string) (int, error) {
@@ -134,11 +159,11 @@ func (r *Reconciler) count(ctx context.Context, class string) (int, error) {
 	return n, nil
 }
 
-// check returns in its first error what is wrong with what the class names. A class works as long
-// as one database can take tenants.
-func (r *Reconciler) check(ctx context.Context, class *v1alpha1.TenantClass) (verdict, err error) {
+// check returns what is wrong with what the class names. A class works as long as one database can take
+// tenants.
+func (r *Reconciler) check(ctx context.Context, class *v1alpha1.TenantClass) error {
 	if err := r.checkWatched(class); err != nil {
-		return err, nil
+		return err
 	}
 	var wrong []string
 	for _, ref := range class.Spec.Databases {
@@ -146,7 +171,7 @@ func (r *Reconciler) check(ctx context.Context, class *v1alpha1.TenantClass) (ve
 		err := r.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, tdb)
 		switch {
 		case client.IgnoreNotFound(err) != nil:
-			return nil, err
+			return err
 		case err != nil:
 			wrong = append(wrong, fmt.Sprintf("TenantDatabase %s/%s does not exist", ref.Namespace, ref.Name))
 		case !conditions.IsTrue(tdb, v1alpha1.ConditionReady):
@@ -154,37 +179,37 @@ func (r *Reconciler) check(ctx context.Context, class *v1alpha1.TenantClass) (ve
 		}
 	}
 	if len(wrong) == len(class.Spec.Databases) {
-		return fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute, "spec.databases: %s", strings.Join(wrong, "; ")), nil
+		return fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute, "spec.databases: %s", strings.Join(wrong, "; "))
 	}
 	if _, err := logins.Extra(extraKeys(class), logins.Fields{}); err != nil {
-		return err, nil
+		return err
 	}
-	for _, check := range []func(context.Context, *v1alpha1.TenantClass) (error, error){r.hosts, r.checkListeners} {
-		if verdict, err := check(ctx, class); verdict != nil || err != nil {
-			return verdict, err
+	for _, check := range []func(context.Context, *v1alpha1.TenantClass) error{r.hosts, r.checkListeners, r.checkMigrations} {
+		if err := check(ctx, class); err != nil {
+			return err
 		}
 	}
-	return r.checkMigrations(ctx, class)
+	return nil
 }
 
-func (r *Reconciler) checkMigrations(ctx context.Context, class *v1alpha1.TenantClass) (verdict, err error) {
+func (r *Reconciler) checkMigrations(ctx context.Context, class *v1alpha1.TenantClass) error {
 	ref := class.Spec.MigrationSetRef
 	if ref == nil {
-		return nil, nil
+		return nil
 	}
 	ms := &v1alpha1.MigrationSet{}
-	err = r.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, ms)
+	err := r.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, ms)
 	switch {
 	case client.IgnoreNotFound(err) != nil:
-		return nil, err
+		return err
 	case err != nil:
 		return fault.NewWaiting(v1alpha1.ReasonMigrationSetNotFound, time.Minute,
-			"spec.migrationSetRef: MigrationSet %s/%s does not exist", ref.Namespace, ref.Name), nil
+			"spec.migrationSetRef: MigrationSet %s/%s does not exist", ref.Namespace, ref.Name)
 	case !conditions.IsTrue(ms, v1alpha1.ConditionReady):
 		return fault.NewWaiting(v1alpha1.ReasonMigrationSetNotReady, time.Minute,
-			"spec.migrationSetRef: MigrationSet %s/%s is not Ready; new tenants wait", ref.Namespace, ref.Name), nil
+			"spec.migrationSetRef: MigrationSet %s/%s is not Ready; new tenants wait", ref.Namespace, ref.Name)
 	}
-	return nil, nil
+	return nil
 }
 
 // Register adds the controller to a manager.
@@ -199,7 +224,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.DomainClaim{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(gone)).
 		Owns(&networkingv1.Ingress{}).
 		Owns(&corev1.Secret{}, builder.OnlyMetadata, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 4}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 4, RateLimiter: conditions.RateLimiter()}).
 		Build(r)
 	if err != nil {
 		return err

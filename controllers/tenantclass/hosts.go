@@ -2,10 +2,14 @@ package tenantclass
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -18,8 +22,8 @@ import (
 )
 
 // hosts claims the hosts that the class declares for itself, public and shared ones, and routes those
-// that it holds. It returns as verdict what keeps one from being served.
-func (r *Reconciler) hosts(ctx context.Context, class *v1alpha1.TenantClass) (verdict, err error) {
+// that it holds. It returns what keeps one from being served; the others are.
+func (r *Reconciler) hosts(ctx context.Context, class *v1alpha1.TenantClass) error {
 	var wrong []*fault.Fault
 	var gateway []gatewayv1.HTTPRoute
 	var ingress []networkingv1.Ingress
@@ -28,7 +32,7 @@ func (r *Reconciler) hosts(ctx context.Context, class *v1alpha1.TenantClass) (ve
 			wrong = append(wrong, fault.Of(err, ""))
 			continue
 		} else if err != nil {
-			return nil, err
+			return err // Without its claim this host would lose its route.
 		}
 		if class.Spec.Routing.Gateway != nil {
 			gateway = append(gateway, routing.ClassHTTPRoutes(class, h)...)
@@ -38,12 +42,25 @@ func (r *Reconciler) hosts(ctx context.Context, class *v1alpha1.TenantClass) (ve
 	}
 	accepted, err := r.publish(ctx, class, gateway, ingress)
 	if err != nil {
-		return nil, err
+		return unwritten(err)
 	}
 	if len(wrong) > 0 {
-		return fault.NewWaiting(wrong[0].Reason, recheck, "spec.routing: %s", messages(wrong)), nil
+		return fault.NewWaiting(wrong[0].Reason, recheck, "spec.routing: %s", messages(wrong))
 	}
-	return accepted, nil
+	return accepted
+}
+
+// unwritten says why routes could not be written. A host's route is in the namespace of its backend, which
+// the class only names: nothing tells it that the namespace is there.
+func unwritten(err error) error {
+	switch {
+	case fault.ReasonOf(err) != "":
+		return err
+	case apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return fault.NewWaiting(v1alpha1.ReasonBackendNotFound, 30*time.Second,
+			"spec.routing: the namespace of a backend is not there or is being deleted: %s", err)
+	}
+	return fmt.Errorf("spec.routing: %w", err)
 }
 
 func (r *Reconciler) publish(ctx context.Context, class *v1alpha1.TenantClass, gateway []gatewayv1.HTTPRoute, ingress []networkingv1.Ingress) (accepted, err error) {

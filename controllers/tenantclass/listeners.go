@@ -37,9 +37,9 @@ const (
 )
 
 // bringListeners gives the tenants' custom domains their listeners, in shards, where the data plane knows no
-// ListenerSets. It is the only one that writes shards. The verdict says what is wrong with the class's
+// ListenerSets. It is the only one that writes shards. The error says what is wrong with the class's
 // Gateways; with a Gateway that cannot be read right now, listeners stay as they are.
-func (r *Reconciler) bringListeners(ctx context.Context, class *v1alpha1.TenantClass) (verdict error, next time.Duration, err error) {
+func (r *Reconciler) bringListeners(ctx context.Context, class *v1alpha1.TenantClass) (next time.Duration, err error) {
 	place, wanted, err := r.planListeners(ctx, class)
 	left := false
 	if err == nil {
@@ -49,12 +49,9 @@ func (r *Reconciler) bringListeners(ctx context.Context, class *v1alpha1.TenantC
 		next = whileUsed
 	}
 	if err == nil && place != nil {
-		verdict, err = r.addressed(ctx, class, *place)
+		err = r.addressed(ctx, class, *place)
 	}
-	if fault.ReasonOf(err) != "" {
-		return err, next, nil
-	}
-	return verdict, next, err
+	return next, err
 }
 
 // planListeners returns where the listeners of a class belong, nil if it wants none, and which of them are to
@@ -105,28 +102,24 @@ func (r *Reconciler) wantedListeners(ctx context.Context, class *v1alpha1.Tenant
 }
 
 // addressed says whether customers' DNS, which points at the class's Gateway, reaches the shards too.
-func (r *Reconciler) addressed(ctx context.Context, class *v1alpha1.TenantClass, p listeners.Place) (verdict, err error) {
+func (r *Reconciler) addressed(ctx context.Context, class *v1alpha1.TenantClass, p listeners.Place) error {
 	shard, err := r.Listeners.Elsewhere(ctx, class.Name, p)
 	if err != nil || shard == nil {
-		return nil, err
+		return err
 	}
 	return fault.NewWaiting(v1alpha1.ReasonAddressDiffers, time.Minute,
 		"Gateway %s/%s, which serves custom domains, has another address (%s) than Gateway %s: customers' DNS points there. "+
 			"Let the data plane serve all Gateways of its class at one address, or use one that knows ListenerSets",
-		shard.Namespace, shard.Name, shard.Status.Addresses[0].Value, p.Gateway.Name), nil
+		shard.Namespace, shard.Name, shard.Status.Addresses[0].Value, p.Gateway.Name)
 }
 
 // checkListeners says whether the Gateways of a class with TLS have the listeners that it names.
-func (r *Reconciler) checkListeners(ctx context.Context, class *v1alpha1.TenantClass) (verdict, err error) {
+func (r *Reconciler) checkListeners(ctx context.Context, class *v1alpha1.TenantClass) error {
 	routed := class.Spec.Routing
 	if routed == nil || routed.TLS == nil || routed.Gateway == nil {
-		return nil, nil
+		return nil
 	}
-	err = r.Listeners.Check(ctx, routed)
-	if fault.ReasonOf(err) != "" {
-		return err, nil
-	}
-	return nil, err
+	return r.Listeners.Check(ctx, routed)
 }
 
 // watchLate watches Gateways and Certificates as soon as the cluster has them.

@@ -59,7 +59,9 @@ func (e *NotAccepted) Error() string { return e.why.Error() }
 func (e *NotAccepted) Unwrap() error { return e.why }
 
 // apply creates, mends and deletes until the owner's own objects are the wanted ones. Objects read from
-// the cache must not change, so those that are mended are copies.
+// the cache must not change, so those that are mended are copies. Where one cannot be written, those that
+// serve other hosts are brought all the same, and what else serves its hosts stays as it is: it may be
+// all that answers there.
 func (k kind[T]) apply(ctx context.Context, p *Publisher, owner client.Object, have, wanted []T) (accepted, err error) {
 	known := map[client.ObjectKey]T{}
 	for _, o := range have {
@@ -68,9 +70,20 @@ func (k kind[T]) apply(ctx context.Context, p *Publisher, owner client.Object, h
 		}
 	}
 	var refused *NotAccepted
+	var failed failures
 	for _, w := range wanted {
-		is, found := known[client.ObjectKeyFromObject(w)]
-		delete(known, client.ObjectKeyFromObject(w))
+		key := client.ObjectKeyFromObject(w)
+		is, found := known[key]
+		delete(known, key)
+		hosts := k.hosts(w)
+		if found {
+			hosts = slices.Concat(hosts, k.hosts(is))
+		}
+		if failed.touch(hosts) {
+			failed.hosts = append(failed.hosts, hosts...)
+			continue
+		}
+		err = nil
 		switch {
 		case !found:
 			err = p.create(ctx, owner, w)
@@ -78,7 +91,8 @@ func (k kind[T]) apply(ctx context.Context, p *Publisher, owner client.Object, h
 			err = p.Update(ctx, is)
 		}
 		if err != nil {
-			return nil, err
+			failed.add(fmt.Errorf("route %s: %w", key, err), hosts)
+			continue
 		}
 		if why := k.accepted(is, w); why != nil {
 			if refused == nil {
@@ -89,11 +103,34 @@ func (k kind[T]) apply(ctx context.Context, p *Publisher, owner client.Object, h
 		}
 	}
 	for key, extra := range known {
+		if failed.touch(k.hosts(extra)) {
+			continue
+		}
 		if err := client.IgnoreNotFound(p.Delete(ctx, extra)); err != nil {
-			return nil, fmt.Errorf("delete route %s: %w", key, err)
+			failed.add(fmt.Errorf("delete route %s: %w", key, err), nil)
 		}
 	}
+	if failed.err != nil {
+		return nil, failed.err
+	}
 	return accepted, nil
+}
+
+// failures are the routes that could not be written, and whose hosts those are.
+type failures struct {
+	err   error
+	hosts []string
+}
+
+func (f *failures) add(err error, hosts []string) {
+	if f.hosts = append(f.hosts, hosts...); f.err != nil {
+		err = fmt.Errorf("%w; %w", f.err, err)
+	}
+	f.err = err
+}
+
+func (f *failures) touch(hosts []string) bool {
+	return slices.ContainsFunc(hosts, func(h string) bool { return slices.Contains(f.hosts, h) })
 }
 
 func pointers[T any](items []T) []*T {
