@@ -220,6 +220,69 @@ func TestListenerSets(t *testing.T) {
 	}
 }
 
+// Whatever becomes of the class's Gateway, a host that has its listener stays served, and the status says
+// what is wrong; no certificate is ordered for one that has none.
+func TestServedHostsOutliveFaultsOfTheGateway(t *testing.T) {
+	t.Parallel()
+	b := ofCertificates(t)
+	shop, late := b.custom("shop"), b.custom("late")
+	acme := b.Tenant("acme", shop)
+	b.Create(t, acme)
+	b.pass(t, acme)
+	b.serve(t, acme)
+	routed, shards := b.places(t)[shop], b.shards(t)
+	operator.Update(t, b.Servers, acme, func(tn *v1alpha1.Tenant) { tn.Spec.Domains = append(tn.Spec.Domains, late) })
+
+	features := func(has ...gatewayv1.SupportedFeature) {
+		before := b.class.DeepCopy()
+		b.class.Status.SupportedFeatures = has
+		if err := b.Admin.Status().Patch(t.Context(), b.class, client.MergeFrom(before)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listener := func(name gatewayv1.SectionName) {
+		operator.Update(t, b.Servers, b.gateway, func(g *gatewayv1.Gateway) { g.Spec.Listeners[1].Name = name })
+	}
+	anew := func(o client.Object) {
+		o.SetResourceVersion("")
+		o.SetUID("")
+		b.Create(t, o)
+	}
+	for _, tt := range []struct {
+		name, reason string
+		do, undo     func()
+	}{
+		{"data plane learns ListenerSets", v1alpha1.ReasonListenerNotAllowed, func() { features(gatewayv1.SupportedFeature{Name: "ListenerSet"}) }, func() { features() }},
+		{"listener is renamed", v1alpha1.ReasonListenerNotFound, func() { listener("tls") }, func() { listener("https") }},
+		{"GatewayClass goes", v1alpha1.ReasonRouteNotAccepted, func() { b.Delete(t, b.class) }, func() { anew(b.class) }},
+		{"Gateway goes", v1alpha1.ReasonRouteNotAccepted, func() { b.Delete(t, b.gateway) }, func() { anew(b.gateway); b.sayOfListeners(t, b.gateway) }},
+	} {
+		tt.do()
+		b.pass(t, b.Class)
+		for range 2 {
+			b.pass(t, acme)
+		}
+		if diff := cmp.Diff(routed, b.places(t)[shop]); diff != "" {
+			t.Errorf("%s: listeners of %s (-before +after):\n%s", tt.name, shop, diff)
+		}
+		if diff := cmp.Diff(shards, b.shards(t)); diff != "" {
+			t.Errorf("%s: shards (-before +after):\n%s", tt.name, diff)
+		}
+		b.Expect(t, acme, operator.Waiting("Routed", tt.reason))
+		b.Expect(t, b.Class, operator.Waiting("Ready", tt.reason))
+		if d := domain(t, acme, shop); d.Message == "" || d.Certificate == nil || d.Certificate.State != v1alpha1.CertificateReady {
+			t.Errorf("%s: state of %s: %+v", tt.name, shop, d)
+		}
+		if b.certificates(t, b.gateway.Namespace)[late] != nil {
+			t.Errorf("%s: a certificate was ordered for %s", tt.name, late)
+		}
+		tt.undo()
+		b.pass(t, b.Class)
+	}
+	b.pass(t, acme)
+	b.serve(t, acme)
+}
+
 // What the issuer says is what the status says; a host without a good certificate is not Serving.
 func TestCertificateStates(t *testing.T) {
 	t.Parallel()

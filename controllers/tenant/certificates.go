@@ -27,7 +27,7 @@ type secured struct {
 	listeners map[string]gatewayv1.ParentReference
 	secrets   map[string]string
 	// waiting are hosts that cannot be served yet, and doubtful those that are routed though a client
-	// may refuse the certificate; both with what is wrong.
+	// may refuse the certificate, or the class's Gateway has a fault; both with what is wrong.
 	waiting, doubtful map[string]*fault.Fault
 }
 
@@ -69,17 +69,15 @@ func (r *Reconciler) secure(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// secureOwn orders certificates for hosts and finds their listeners.
+// secureOwn orders certificates for hosts and finds their listeners. Where nothing can be had of the class's
+// Gateway, those that are served stay served, and the others wait.
 func (r *Reconciler) secureOwn(ctx context.Context, s *scope, hosts []string, reports map[string]*v1alpha1.CertificateStatus) error {
 	if len(hosts) == 0 {
 		return nil
 	}
 	place, err := r.placeOf(ctx, s)
 	if fault.ReasonOf(err) != "" {
-		for _, h := range hosts {
-			s.tls.waiting[h] = fault.Of(err, "")
-		}
-		return nil
+		hosts, err = r.carried(ctx, s, hosts, fault.Of(err, ""))
 	}
 	if err != nil {
 		return err
@@ -101,6 +99,23 @@ func (r *Reconciler) secureOwn(ctx context.Context, s *scope, hosts []string, re
 		return nil
 	}
 	return r.attach(ctx, s, *place, ready)
+}
+
+// carried returns those of the hosts that have a listener. What is wrong is said of all.
+func (r *Reconciler) carried(ctx context.Context, s *scope, hosts []string, wrong *fault.Fault) (carried []string, err error) {
+	found, err := r.Listeners.Find(ctx, s.class.Name, s.certificateNamespace(), s.tenant)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range hosts {
+		if _, ok := found.Carrying(s.ownListener(h)); ok {
+			carried = append(carried, h)
+			s.tls.doubtful[h] = wrong
+		} else {
+			s.tls.waiting[h] = wrong
+		}
+	}
+	return carried, nil
 }
 
 // placeOf returns where the listeners of custom domains belong; nil for Ingress, which has none.
@@ -144,28 +159,33 @@ func notGood(host, why string, report v1alpha1.CertificateStatus) *fault.Fault {
 // attach finds the listener of each host whose certificate is there. A ListenerSet is the tenant's own;
 // places in shards are given out by the controller of classes.
 func (r *Reconciler) attach(ctx context.Context, s *scope, place listeners.Place, hosts []routing.HostListener) error {
+	var wrong *fault.Fault
 	if place.Sets {
 		if err := r.Listeners.AddToSet(ctx, place, s.tenant, hosts); fault.ReasonOf(err) != "" {
-			for _, h := range hosts {
-				s.tls.waiting[h.Host] = fault.Of(err, "")
-			}
-			return nil
+			wrong = fault.Of(err, "")
 		} else if err != nil {
 			return err
 		}
 	}
-	found, err := r.Listeners.Find(ctx, s.class.Name, place.Gateway.Namespace, s.tenant)
+	found, err := r.Listeners.Find(ctx, s.class.Name, s.certificateNamespace(), s.tenant)
 	if err != nil {
 		return err
 	}
 	for _, h := range hosts {
 		ref, ok := found.Carrying(h)
-		if !ok {
+		switch {
+		case ok && wrong != nil:
+			s.tls.doubtful[h.Host] = wrong
+		case ok:
+		case wrong != nil:
+			s.tls.waiting[h.Host] = wrong
+		default:
 			s.tls.waiting[h.Host] = fault.NewWaiting(v1alpha1.ReasonRouteNotAccepted, 15*time.Second,
 				"%s: its certificate is there, and it waits for its listener; the status of class %q says what keeps it, if anything", h.Host, s.class.Name)
-			continue
 		}
-		s.tls.listeners[h.Host] = ref
+		if ok {
+			s.tls.listeners[h.Host] = ref
+		}
 	}
 	return nil
 }

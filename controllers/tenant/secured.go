@@ -60,11 +60,12 @@ func (s *scope) recallCertificates() {
 	}
 }
 
-// insecure lists what keeps hosts from being served as they should, in their order.
+// insecure lists what keeps hosts from being served as they should, in their order; what is the same for
+// many, once.
 func (s *scope) insecure() (faults []*fault.Fault) {
 	for _, d := range s.tenant.Status.Domains {
 		for _, f := range []*fault.Fault{s.tls.waiting[d.Host], s.tls.doubtful[d.Host]} {
-			if f != nil {
+			if f != nil && !slices.Contains(faults, f) {
 				faults = append(faults, f)
 			}
 		}
