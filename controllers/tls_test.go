@@ -283,6 +283,47 @@ func TestServedHostsOutliveFaultsOfTheGateway(t *testing.T) {
 	b.serve(t, acme)
 }
 
+// Who deletes the Gateway first can delete the tenants all the same, one by one: each takes its own listener
+// with it and no other's.
+func TestTenantsGoAfterTheGateway(t *testing.T) {
+	t.Parallel()
+	b := ofCertificates(t)
+	acme, globex := b.Tenant("acme", b.custom("shop")), b.Tenant("globex", b.custom("store"))
+	b.Create(t, acme, globex)
+	b.pass(t, acme)
+	b.pass(t, globex)
+	b.serve(t, acme)
+	b.serve(t, globex)
+	b.Delete(t, b.gateway)
+	for _, tt := range []struct {
+		tenant *v1alpha1.Tenant
+		left   map[string][]string
+	}{
+		{acme, map[string][]string{b.Class.Name + "-tls-0": {b.custom("store")}}},
+		{globex, map[string][]string{}},
+	} {
+		b.Delete(t, tt.tenant)
+		for range 3 {
+			b.pass(t, tt.tenant)
+			b.pass(t, b.Class)
+		}
+		if !b.gone(t, tt.tenant) {
+			t.Errorf("%s is still there: %+v", tt.tenant.Name, tt.tenant.Status.Conditions)
+		}
+		if diff := cmp.Diff(tt.left, b.shards(t)); diff != "" {
+			t.Errorf("shards after %s (-want +got):\n%s", tt.tenant.Name, diff)
+		}
+	}
+	if got := b.certificates(t, b.gateway.Namespace); len(got) != 0 {
+		t.Errorf("%d certificates are left", len(got))
+	}
+	b.Delete(t, b.Class)
+	b.pass(t, b.Class)
+	if !b.gone(t, b.Class) {
+		t.Error("the class is still there")
+	}
+}
+
 // What the issuer says is what the status says; a host without a good certificate is not Serving.
 func TestCertificateStates(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package tenantclass
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -38,12 +39,16 @@ const (
 
 // bringListeners gives the tenants' custom domains their listeners, in shards, where the data plane knows no
 // ListenerSets. It is the only one that writes shards. The error says what is wrong with the class's
-// Gateways; with a Gateway that cannot be read right now, listeners stay as they are.
+// Gateways; with a Gateway that cannot be had, listeners that are needed stay as they are, and no other
+// than those: the end of a tenant waits for the end of its listeners.
 func (r *Reconciler) bringListeners(ctx context.Context, class *v1alpha1.TenantClass) (next time.Duration, err error) {
 	place, wanted, err := r.planListeners(ctx, class)
 	left := false
-	if err == nil {
+	switch {
+	case err == nil:
 		left, err = r.Listeners.Bring(ctx, class.Name, place, wanted)
+	case fault.ReasonOf(err) != "":
+		left, err = r.trimListeners(ctx, class, err)
 	}
 	if next = recheck; left {
 		next = whileUsed
@@ -52,6 +57,24 @@ func (r *Reconciler) bringListeners(ctx context.Context, class *v1alpha1.TenantC
 		err = r.addressed(ctx, class, *place)
 	}
 	return next, err
+}
+
+// trimListeners takes away what is not needed any more, and returns what is wrong, at least the given error.
+func (r *Reconciler) trimListeners(ctx context.Context, class *v1alpha1.TenantClass, wrong error) (left bool, err error) {
+	home := class.Spec.Routing.Gateway.ParentRefs[0].Namespace
+	held, err := r.heldCertificates(ctx, class, home)
+	if err != nil {
+		return false, err
+	}
+	left, err = r.Listeners.Trim(ctx, class.Name, func(namespace string, l gatewayv1.Listener) bool {
+		return namespace == home && slices.ContainsFunc(held, func(h heldCertificate) bool {
+			return routing.HostListener{Host: h.Host(), Namespace: h.tenant, Secret: h.Name}.Carries(l)
+		})
+	})
+	if err != nil {
+		return left, err
+	}
+	return left, wrong
 }
 
 // planListeners returns where the listeners of a class belong, nil if it wants none, and which of them are to
@@ -69,14 +92,39 @@ func (r *Reconciler) planListeners(ctx context.Context, class *v1alpha1.TenantCl
 	return &place, wanted, err
 }
 
-// wantedListeners goes by the Certificates of the class's tenants: there is one for each custom domain whose
-// tenant proved that it controls it. A listener needs the Secret, and that the tenant holds the host still.
+// wantedListeners are those of the hosts whose certificate is held and has its Secret.
 func (r *Reconciler) wantedListeners(ctx context.Context, class *v1alpha1.TenantClass, p listeners.Place) ([]gatewayv1.Listener, error) {
-	certs, err := r.Certificates.OfClass(ctx, class.Name, p.Gateway.Namespace)
+	held, err := r.heldCertificates(ctx, class, p.Gateway.Namespace)
 	if err != nil {
 		return nil, err
 	}
 	var wanted []gatewayv1.Listener
+	for _, h := range held {
+		issued, err := r.Certificates.Issued(ctx, h.Certificate)
+		if err != nil {
+			return nil, err
+		}
+		if issued {
+			wanted = append(wanted, p.Template.Listener(routing.HostListener{Host: h.Host(), Namespace: h.tenant, Secret: h.Name}))
+		}
+	}
+	return wanted, nil
+}
+
+// heldCertificate is one whose tenant, in a namespace, still holds the host.
+type heldCertificate struct {
+	*certificates.Certificate
+	tenant string
+}
+
+// heldCertificates are those of the class's tenants: there is one for each custom domain whose tenant proved
+// that it controls it.
+func (r *Reconciler) heldCertificates(ctx context.Context, class *v1alpha1.TenantClass, namespace string) ([]heldCertificate, error) {
+	certs, err := r.Certificates.OfClass(ctx, class.Name, namespace)
+	if err != nil {
+		return nil, err
+	}
+	var held []heldCertificate
 	for i := range certs {
 		c := &certs[i]
 		if c.Released() || !c.DeletionTimestamp.IsZero() {
@@ -87,18 +135,11 @@ func (r *Reconciler) wantedListeners(ctx context.Context, class *v1alpha1.Tenant
 		if client.IgnoreNotFound(err) != nil {
 			return nil, err
 		}
-		if err != nil || claim.Spec.Holder.UID != c.Labels[routing.LabelTenantUID] {
-			continue
-		}
-		issued, err := r.Certificates.Issued(ctx, c)
-		if err != nil {
-			return nil, err
-		}
-		if issued {
-			wanted = append(wanted, p.Template.Listener(routing.HostListener{Host: c.Host(), Namespace: claim.Spec.Holder.Namespace, Secret: c.Name}))
+		if err == nil && claim.Spec.Holder.UID == c.Labels[routing.LabelTenantUID] {
+			held = append(held, heldCertificate{c, claim.Spec.Holder.Namespace})
 		}
 	}
-	return wanted, nil
+	return held, nil
 }
 
 // addressed says whether customers' DNS, which points at the class's Gateway, reaches the shards too.

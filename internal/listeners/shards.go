@@ -22,15 +22,30 @@ import (
 // that one writer gives out the places. Without a place, nothing is wanted. It says whether listeners
 // that are not wanted any more are left because routes are attached to them.
 func (k *Keeper) Bring(ctx context.Context, class string, p *Place, wanted []gatewayv1.Listener) (left bool, err error) {
+	return k.bring(ctx, class, len(wanted) > 0, func(have []gatewayv1.Gateway, used map[attachment]bool) ([]change, bool) {
+		return changes(class, p, have, wanted, used)
+	})
+}
+
+// Trim is Bring for a class whose Gateway cannot be had, so that nobody knows what its listeners should be
+// like: those that are to be kept stay as they are, and none is added.
+func (k *Keeper) Trim(ctx context.Context, class string, keep func(namespace string, l gatewayv1.Listener) bool) (left bool, err error) {
+	return k.bring(ctx, class, false, func(have []gatewayv1.Gateway, used map[attachment]bool) ([]change, bool) {
+		return trims(class, have, keep, used)
+	})
+}
+
+// bring does what a plan says of the shards as they are, if there are any or any are wanted.
+func (k *Keeper) bring(ctx context.Context, class string, wanted bool, plan func([]gatewayv1.Gateway, map[attachment]bool) ([]change, bool)) (left bool, err error) {
 	have, err := k.ShardsOf(ctx, k.Client, class)
-	if err != nil || len(have)+len(wanted) == 0 {
+	if err != nil || len(have) == 0 && !wanted {
 		return false, err
 	}
 	used, err := k.attached(ctx)
 	if err != nil {
 		return false, err
 	}
-	todo, left := changes(class, p, have, wanted, used)
+	todo, left := plan(have, used)
 	if len(todo) == 0 {
 		return left, nil
 	}
@@ -38,7 +53,7 @@ func (k *Keeper) Bring(ctx context.Context, class string, p *Place, wanted []gat
 	if have, err = k.ShardsOf(ctx, k.Live, class); err != nil {
 		return false, err
 	}
-	todo, left = changes(class, p, have, wanted, used)
+	todo, left = plan(have, used)
 	for _, c := range todo {
 		if err := k.apply(ctx, class, c); err != nil {
 			return left, err
@@ -52,12 +67,9 @@ type change struct{ is, wanted *gatewayv1.Gateway }
 
 // changes plans each namespace by itself: where the class's Gateway was before, nothing is wanted.
 func changes(class string, p *Place, have []gatewayv1.Gateway, wanted []gatewayv1.Listener, used map[attachment]bool) (todo []change, left bool) {
-	byNamespace := map[string][]gatewayv1.Gateway{}
-	if p != nil {
-		byNamespace[p.Gateway.Namespace] = nil
-	}
-	for _, g := range have {
-		byNamespace[g.Namespace] = append(byNamespace[g.Namespace], g)
+	byNamespace := grouped(have)
+	if p != nil && len(byNamespace[p.Gateway.Namespace]) == 0 {
+		byNamespace[p.Gateway.Namespace] = nil // It may get its first.
 	}
 	for _, namespace := range slices.Sorted(maps.Keys(byNamespace)) {
 		plan := plan{class: class, namespace: namespace, used: used}
@@ -68,6 +80,33 @@ func changes(class string, p *Place, have []gatewayv1.Gateway, wanted []gatewayv
 		todo, left = append(todo, its...), left || stay
 	}
 	return todo, left
+}
+
+// trims plans each namespace by itself too: what is wanted is some of what is there.
+func trims(class string, have []gatewayv1.Gateway, keep func(namespace string, l gatewayv1.Listener) bool, used map[attachment]bool) (todo []change, left bool) {
+	byNamespace := grouped(have)
+	for _, namespace := range slices.Sorted(maps.Keys(byNamespace)) {
+		its := byNamespace[namespace]
+		plan := plan{class: class, namespace: namespace, used: used}
+		for _, g := range its {
+			for _, l := range g.Spec.Listeners {
+				if keep(namespace, l) {
+					plan.wanted = append(plan.wanted, l)
+				}
+			}
+		}
+		some, stay := plan.changes(its)
+		todo, left = append(todo, some...), left || stay
+	}
+	return todo, left
+}
+
+func grouped(shards []gatewayv1.Gateway) map[string][]gatewayv1.Gateway {
+	byNamespace := map[string][]gatewayv1.Gateway{}
+	for _, g := range shards {
+		byNamespace[g.Namespace] = append(byNamespace[g.Namespace], g)
+	}
+	return byNamespace
 }
 
 // plan is what the shards of one namespace should be. like is nil where nothing is wanted.
