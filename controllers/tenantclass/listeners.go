@@ -163,12 +163,18 @@ func (r *Reconciler) checkListeners(ctx context.Context, class *v1alpha1.TenantC
 	return r.Listeners.Check(ctx, routed)
 }
 
-// watchLate watches Gateways and Certificates as soon as the cluster has them.
+// watchLate watches Gateways, Certificates and the routes of a class's own hosts as soon as the cluster has
+// their kinds. Of a route everything counts: that it goes, and what the data plane says of it.
 func (r *Reconciler) watchLate(mgr ctrl.Manager, c controller.Controller) error {
 	cache := mgr.GetCache()
+	owner := handler.TypedEnqueueRequestForOwner[*gatewayv1.HTTPRoute](
+		mgr.GetScheme(), mgr.GetRESTMapper(), &v1alpha1.TenantClass{}, handler.OnlyControllerOwner())
 	for kind, watch := range map[schema.GroupVersionKind]func() error{
 		{Group: gatewayv1.GroupName, Version: gatewayv1.GroupVersion.Version, Kind: "Gateway"}: func() error {
 			return c.Watch(source.Kind(cache, &gatewayv1.Gateway{}, soonAfter(r.ofGateway), listenersChanged))
+		},
+		{Group: gatewayv1.GroupName, Version: gatewayv1.GroupVersion.Version, Kind: "HTTPRoute"}: func() error {
+			return c.Watch(source.Kind(cache, &gatewayv1.HTTPRoute{}, owner, predicate.TypedResourceVersionChangedPredicate[*gatewayv1.HTTPRoute]{}))
 		},
 		certificates.GroupVersion.WithKind("Certificate"): func() error {
 			return c.Watch(source.Kind(cache, &certificates.Certificate{}, soonAfter(ofCertificate)))

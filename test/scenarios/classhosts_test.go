@@ -1,0 +1,66 @@
+package scenarios
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/test/operator"
+)
+
+// within is what whoever has taken an API host down by mistake can expect.
+const within = 5 * time.Second
+
+// A class hears of its own hosts' routes at once: what the data plane says of them, and that one is gone.
+func TestRoutesOfClassesAreWatched(t *testing.T) {
+	t.Parallel()
+	w := servers.World(t)
+	w.Class.Spec.Routing = &v1alpha1.Routing{
+		Gateway: &v1alpha1.GatewayRouting{ParentRefs: []v1alpha1.GatewayReference{{
+			NamespacedReference: v1alpha1.NamespacedReference{Namespace: "gateways", Name: "edge"},
+		}}},
+		Backend:     v1alpha1.ServiceBackend{Name: "web", Port: 8080},
+		PublicHosts: []v1alpha1.PublicHost{{Host: w.Host("api"), Backend: v1alpha1.ServiceBackend{Namespace: w.Namespace, Name: "web", Port: 8080}}},
+	}
+	w.Create(t, service(w.Namespace, "web"))
+	w.Make(t)
+	w.AwaitReady(t, w.Database, w.Set) // A class looks when they change.
+	w.AwaitWant(t, operator.Eventually, w.Class, operator.Waiting("Ready", v1alpha1.ReasonRouteNotAccepted, "has not looked at the route yet"))
+	route := &gatewayv1.HTTPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Class.Name + "." + w.Host("api")}}
+	say := func(resolved metav1.ConditionStatus, reason gatewayv1.RouteConditionReason) {
+		t.Helper()
+		w.Get(t, route)
+		before, parent := route.DeepCopy(), gatewayv1.RouteParentStatus{ParentRef: route.Spec.ParentRefs[0], ControllerName: "example.com/edge"}
+		for _, c := range []metav1.Condition{
+			{Type: "Accepted", Status: "True", Reason: "Accepted"}, {Type: "ResolvedRefs", Status: resolved, Reason: string(reason)},
+		} {
+			c.ObservedGeneration = route.Generation
+			meta.SetStatusCondition(&parent.Conditions, c)
+		}
+		route.Status.Parents = []gatewayv1.RouteParentStatus{parent}
+		if err := w.Admin.Status().Patch(t.Context(), route, client.MergeFrom(before)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(metav1.ConditionTrue, gatewayv1.RouteReasonResolvedRefs)
+	w.AwaitWant(t, within, w.Class, operator.Ready())
+	say(metav1.ConditionFalse, gatewayv1.RouteReasonRefNotPermitted)
+	w.AwaitWant(t, within, w.Class, operator.Waiting("Ready", v1alpha1.ReasonReferenceNotPermitted))
+	say(metav1.ConditionTrue, gatewayv1.RouteReasonResolvedRefs)
+	w.AwaitWant(t, within, w.Class, operator.Ready())
+
+	was := route.UID
+	w.Delete(t, route)
+	operator.Poll(t, within, func() error {
+		if err := w.Admin.Get(t.Context(), client.ObjectKeyFromObject(route), route); err != nil || route.UID == was {
+			return fmt.Errorf("the route is not back: %v", err)
+		}
+		return nil
+	})
+}
