@@ -163,6 +163,26 @@ func TestHostWithoutItsNamespace(t *testing.T) {
 	}
 }
 
+// A site that needs no tenant needs no database either.
+func TestPublicHostsNeedNoDatabase(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Class.Spec.Routing = gatewayRouting()
+	b.ownHosts(b.Class, []string{"www"}, nil)
+	b.Create(t, b.backend())
+	b.Make(t)
+	for range 2 {
+		b.pass(t, b.Class)
+		b.Expect(t, b.Class, operator.Waiting("Ready", v1alpha1.ReasonDatabaseNotReady))
+		if diff := cmp.Diff([]string{b.Host("www")}, b.routedHosts(t)); diff != "" {
+			t.Fatalf("hosts of the routes (-want +got):\n%s", diff)
+		}
+		for _, route := range b.routes(t) {
+			b.Delete(t, &route)
+		}
+	}
+}
+
 // A route that admission denies is an error that nobody foresaw: it is in the status, and tried again.
 func TestHostThatAdmissionDenies(t *testing.T) {
 	t.Parallel()

@@ -99,7 +99,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	wrong := r.check(ctx, class)
 	again, unshared := r.bringLogins(ctx, class)
-	return r.conclude(ctx, base, class, sooner(next, again), wrong, unshared, unlistened)
+	return r.conclude(ctx, base, class, sooner(next, again), append(wrong, unshared, unlistened)...)
 }
 
 // conclude sums up what is wrong with a class by the first error. The others count as well: what nobody
@@ -159,12 +159,28 @@ func (r *Reconciler) count(ctx context.Context, class string) (int, error) {
 	return n, nil
 }
 
-// check returns what is wrong with what the class names. A class works as long as one database can take
-// tenants.
-func (r *Reconciler) check(ctx context.Context, class *v1alpha1.TenantClass) error {
+// check brings the class's own hosts, and returns all that is wrong with what the class names, the worst first:
+// hosts without a tenant are served whatever becomes of databases. Where a name leads to where the
+// operator does not look, nothing is made.
+func (r *Reconciler) check(ctx context.Context, class *v1alpha1.TenantClass) (wrong []error) {
 	if err := r.checkWatched(class); err != nil {
-		return err
+		return []error{err}
 	}
+	for _, check := range []func(context.Context, *v1alpha1.TenantClass) error{
+		r.checkDatabases, checkKeys, r.hosts, r.checkListeners, r.checkMigrations,
+	} {
+		wrong = append(wrong, check(ctx, class))
+	}
+	return wrong
+}
+
+func checkKeys(_ context.Context, class *v1alpha1.TenantClass) error {
+	_, err := logins.Extra(extraKeys(class), logins.Fields{})
+	return err
+}
+
+// checkDatabases : a class works as long as one database can take tenants.
+func (r *Reconciler) checkDatabases(ctx context.Context, class *v1alpha1.TenantClass) error {
 	var wrong []string
 	for _, ref := range class.Spec.Databases {
 		tdb := &v1alpha1.TenantDatabase{}
@@ -180,14 +196,6 @@ func (r *Reconciler) check(ctx context.Context, class *v1alpha1.TenantClass) err
 	}
 	if len(wrong) == len(class.Spec.Databases) {
 		return fault.NewWaiting(v1alpha1.ReasonDatabaseNotReady, time.Minute, "spec.databases: %s", strings.Join(wrong, "; "))
-	}
-	if _, err := logins.Extra(extraKeys(class), logins.Fields{}); err != nil {
-		return err
-	}
-	for _, check := range []func(context.Context, *v1alpha1.TenantClass) error{r.hosts, r.checkListeners, r.checkMigrations} {
-		if err := check(ctx, class); err != nil {
-			return err
-		}
 	}
 	return nil
 }
