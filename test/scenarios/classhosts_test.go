@@ -1,7 +1,7 @@
 package scenarios
 
 import (
-	"fmt"
+	"errors"
 	"testing"
 	"time"
 
@@ -58,9 +58,10 @@ func TestRoutesOfClassesAreWatched(t *testing.T) {
 	was := route.UID
 	w.Delete(t, route)
 	operator.Poll(t, within, func() error {
-		if err := w.Admin.Get(t.Context(), client.ObjectKeyFromObject(route), route); err != nil || route.UID == was {
-			return fmt.Errorf("the route is not back: %v", err)
+		err := w.Admin.Get(t.Context(), client.ObjectKeyFromObject(route), route)
+		if err == nil && route.UID == was {
+			err = errors.New("the route is the old one")
 		}
-		return nil
+		return err
 	})
 }
