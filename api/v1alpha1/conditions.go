@@ -208,7 +208,7 @@ const (
 	ReasonMigrationBusy = "MigrationBusy"
 	// ReasonMigrationInterrupted : the connection broke in a migration; it is continued.
 	ReasonMigrationInterrupted = "MigrationInterrupted"
-	// ReasonMigrationDecisionNeeded : a crash left a statement of unknown outcome.
+	// ReasonMigrationDecisionNeeded : a crash, or an error of one that commits by itself, left a statement of unknown outcome.
 	ReasonMigrationDecisionNeeded = "MigrationDecisionNeeded"
 	// ReasonLedgerUnusable : tenantry_migrations is not the table that the operator made.
 	ReasonLedgerUnusable = "LedgerUnusable"

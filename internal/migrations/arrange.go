@@ -84,7 +84,7 @@ func (m *Migration) makeUnits(s source, blocks []int) error {
 			continue
 		}
 		if st.class == opaque && blocks[i] == 0 && commitsItself.MatchString(st.SQL) {
-			st.class = alone
+			st.class = batches
 		}
 		m.units = append(m.units, unit{from: i, to: i + 1, alone: st.class.outside()})
 	}

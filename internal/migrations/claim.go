@@ -95,16 +95,17 @@ func (o *outside) takeOver(ctx context.Context) error {
 const selectSessions = `SELECT pid || '/' || (extract(epoch FROM backend_start) * 1000000)::pg_catalog.int8 AS me
 FROM pg_catalog.pg_stat_activity`
 
-// yield gives the row up behind a failure whose outcome is known: the next call need not ask
-// whether this session lives, and the statement that failed may be mended in the file. The invalid
-// index of a build that failed would slow writes down until then.
+// yield gives the row up behind a failure: the next call need not ask whether this session lives. Where
+// the failure's outcome is known, the statement that failed may be mended in the file; a statement that
+// commits by itself stays in doubt, or the next call would do again what it did. The invalid index of a
+// build that failed would slow writes down until then.
 func (o *outside) yield(ctx context.Context, u unit) {
 	if o.conn.IsClosed() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if _, err := o.own(ctx, o.update("runner = '', "+o.progress(o.finished, false))); err != nil {
+	if _, err := o.own(ctx, o.update("runner = '', "+o.progress(o.finished, o.doubt))); err != nil {
 		return
 	}
 	if st := &o.step.Migration.Statements[u.from]; u.alone && st.class == createsIndex {

@@ -29,8 +29,11 @@ const (
 	reindexes
 	// idempotent statements cannot run in a transaction, and may run twice (VACUUM).
 	idempotent
-	// alone statements cannot run in a transaction, and nothing shows whether they took effect.
+	// alone statements cannot run in a transaction, and after a crash nothing shows whether they took
+	// effect. When the server refuses one it took none, or says so the next time (DETACH CONCURRENTLY).
 	alone
+	// batches are opaque statements that commit by themselves: what they did before an error stays.
+	batches
 )
 
 // outside says that the class cannot run in a transaction.

@@ -28,7 +28,8 @@ const (
 	ReasonBusy = "MigrationBusy"
 	// ReasonConnectionLost: the server or the network ended the session (transient).
 	ReasonConnectionLost = "MigrationInterrupted"
-	// ReasonDecisionNeeded: a crash left a statement of unknown outcome that only a person can judge.
+	// ReasonDecisionNeeded: a crash, or an error of one that commits by itself, left a statement of unknown
+	// outcome that only a person can judge.
 	ReasonDecisionNeeded = "MigrationDecisionNeeded"
 	// ReasonLedgerUnusable: tenantry_migrations in the schema is not the table that the engine made.
 	ReasonLedgerUnusable = "LedgerUnusable"

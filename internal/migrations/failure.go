@@ -31,6 +31,8 @@ type PartialError struct {
 	kind   fault.Kind
 	reason string
 	after  time.Duration
+	// question is what a person has to decide before a next try; "" for nothing.
+	question string
 }
 
 func (e *PartialError) Error() string {
@@ -39,9 +41,14 @@ func (e *PartialError) Error() string {
 		text += fmt.Sprintf("; the file's first %d statements took effect", e.Finished)
 	}
 	if e.Current == "" {
-		return text + "; no migration is applied"
+		text += "; no migration is applied"
+	} else {
+		text += "; the schema stays at version " + string(e.Current)
 	}
-	return text + "; the schema stays at version " + string(e.Current)
+	if e.question != "" {
+		text += "; the statement commits by itself, and " + e.question
+	}
+	return text
 }
 
 // Brief is the text without what became of the schema.
@@ -65,6 +72,8 @@ func (e *PartialError) Unwrap() []error {
 type stepError struct {
 	step     Step
 	finished int
+	// question is not empty if only a person can say how much of the statement took effect.
+	question string
 	*failure
 }
 
@@ -78,7 +87,7 @@ func (r *runner) retryable(err error) (again bool, reason string) {
 		return true, ReasonBusy
 	}
 	failed, ok := errors.AsType[*stepError](err)
-	if !ok || failed.server() == nil {
+	if !ok || failed.server() == nil || failed.question != "" {
 		return false, ""
 	}
 	switch postgres.CauseOf(failed.err) {
@@ -108,7 +117,7 @@ func (r *runner) explain(err error, reason string) error {
 	e := &PartialError{
 		Applied: r.result.Applied, Current: r.result.To,
 		Failed: failed.step.Migration.Version, File: failed.step.Migration.File, Line: failed.line,
-		Finished: failed.finished, Err: failed.err,
+		Finished: failed.finished, Err: failed.err, question: failed.question,
 	}
 	if pg := failed.server(); pg != nil {
 		e.SQLState, e.Message = pg.Code, pg.Message
@@ -120,6 +129,10 @@ func (r *runner) explain(err error, reason string) error {
 // judge decides what the failure means for the one who waits.
 func (e *PartialError) judge(err error, reason string) {
 	e.kind, e.reason = fault.Transient, reason
+	if e.question != "" {
+		e.kind, e.reason = fault.Invalid, ReasonDecisionNeeded
+		return
+	}
 	if reason != "" {
 		if postgres.CauseOf(err) == postgres.LockTimeout {
 			e.Message = "another session holds a lock that the statement needs; it is tried again"

@@ -23,8 +23,10 @@ type outside struct {
 	step Step
 	// me names this session in the ledger.
 	me string
-	// finished is what the ledger's row says.
+	// finished is how many statements are complete, whether or not the ledger's row says so already.
 	finished int
+	// doubt says that the statement behind those failed with some of its effects committed, or none.
+	doubt bool
 }
 
 // runUnits runs a migration in units, from its start or from where a crash left it. An error is a
@@ -100,8 +102,11 @@ func (o *outside) runAlone(ctx context.Context, u unit) error {
 		var s script
 		s.body(0, st)
 		if _, err := s.run(ctx, o.conn); err != nil {
+			o.doubt = st.class == batches
 			return err
 		}
+		// It succeeded, whatever becomes of the record: yield writes that once more.
+		o.finished = u.to
 		if err := o.patience(ctx, st, false); err != nil {
 			return err
 		}
@@ -141,10 +146,15 @@ func (o *outside) own(ctx context.Context, sql string) (int64, error) {
 }
 
 func (o *outside) failed(err error) error {
-	if f, ok := errors.AsType[*failure](err); ok {
-		return &stepError{step: o.step, finished: o.finished, failure: f}
+	f, ok := errors.AsType[*failure](err)
+	if !ok {
+		return err
 	}
-	return err
+	failed := &stepError{step: o.step, finished: o.finished, failure: f}
+	if o.doubt && !o.conn.IsClosed() {
+		failed.question = o.question()
+	}
+	return failed
 }
 
 // unitsFrom returns the units behind the first n statements. A migration that has become

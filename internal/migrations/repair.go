@@ -39,7 +39,7 @@ func (o *outside) settle(ctx context.Context) error {
 		if err := o.dropLeftovers(ctx); err != nil {
 			return err
 		}
-	case alone:
+	case alone, batches:
 		return o.undecided(st)
 	}
 	if tookEffect {
@@ -77,7 +77,7 @@ func (o *outside) patience(ctx context.Context, st *Statement, more bool) error 
 	sets := slices.ContainsFunc(o.step.Migration.Statements, func(st Statement) bool { return st.class == session })
 	switch {
 	case sets:
-	case more && st.class != alone:
+	case more && st.class < alone:
 		s.own(0, "SET lock_timeout = "+milliseconds(o.policy.concurrently), "SET statement_timeout = 0")
 	default:
 		s.own(0, o.target.settings("SESSION")[2:]...)
@@ -158,13 +158,20 @@ WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' AND n.nspname = `+l
 	return nil
 }
 
-// undecided asks a person. Both answers are an UPDATE that the owner, or a superuser, can run.
+// undecided asks a person. Next calls come to it again.
 func (o *outside) undecided(st *Statement) error {
+	return fault.NewInvalid(ReasonDecisionNeeded, "%s line %d: the statement failed, or its session ended, while it ran; %s",
+		o.step.Migration.File, st.Line, o.question())
+}
+
+// question asks what became of the statement behind the finished ones. Both answers are an UPDATE that the
+// owner, or a superuser, can run; one that is to run again may be mended in the file first.
+func (o *outside) question() string {
 	m := o.step.Migration
-	answer := func(set string) string {
-		return "UPDATE " + o.target.ledger() + " SET in_doubt = false" + set + " WHERE version = " + literal(string(m.Version))
+	answer := func(n int) string {
+		return "UPDATE " + o.target.ledger() + " SET " + fmt.Sprintf("in_doubt = false, finished = %d, prefix = %s", n, literal(m.prefix(n))) +
+			" WHERE version = " + literal(string(m.Version))
 	}
-	return fault.NewInvalid(ReasonDecisionNeeded,
-		"%s line %d: the session ended while the statement ran, and nothing shows whether it took effect; look, then run as role %s: %s if it did, or %s if it did not",
-		m.File, st.Line, ident(o.target.Owner), answer(fmt.Sprintf(", finished = %d", o.finished+1)), answer(""))
+	return fmt.Sprintf("nothing shows how much of it took effect; look, finish it or undo it by hand, then run as role %s: %s if it is done, or %s if it is to run again",
+		ident(o.target.Owner), answer(o.finished+1), answer(o.finished))
 }
