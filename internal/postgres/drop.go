@@ -29,7 +29,8 @@ const tablesAtOnce = 40
 
 // Drop ends the tenant's sessions and removes schema, roles and registry row, if they belong to uid
 // by the registry's word. What the registry does not know is left alone, and that is success. It
-// can be called again after a failure at any point. Objects outside the schema that depend on it
+// can be called again after a failure at any point. A schema that is retained since the drop began is kept
+// (SchemaRetained). Objects outside the schema that depend on it
 // are never dropped: they block it (DependentObjects), as does a session that holds a lock.
 func (db *DB) Drop(ctx context.Context, uid, schema string) error {
 	defer db.recent.changed(schema)
@@ -54,6 +55,9 @@ func (db *DB) drop(ctx context.Context, uid, schema string) error {
 		if err != nil || row == nil {
 			return err
 		}
+		if err := row.goes(); err != nil {
+			return err
+		}
 		if err := refuseDependents(ctx, tx, schema); err != nil {
 			return err
 		}
@@ -74,6 +78,15 @@ func (db *DB) drop(ctx context.Context, uid, schema string) error {
 		_, err = tx.Exec(ctx, `DELETE FROM tenantry.tenant WHERE schema_name = $1`, schema)
 		return err
 	})
+}
+
+// goes says no where somebody decided otherwise since the drop began: a new leader keeps the schema, by a
+// policy that was changed meanwhile, and the UID is still the same.
+func (r *registered) goes() error {
+	if r.State == StateDeleting || r.State == StateDropping {
+		return nil
+	}
+	return fault.NewWaiting(ReasonSchemaRetained, waitForServer, "schema %q is not dropped: it is %s since the drop began", r.Schema, r.State)
 }
 
 // remains is what is still there of a tenant.
@@ -153,6 +166,9 @@ func (db *DB) dropTables(ctx context.Context, uid, schema string) (done bool, er
 		}
 		row, err := lockOwn(ctx, tx, uid, schema)
 		if err != nil {
+			return err
+		}
+		if err := row.goes(); err != nil {
 			return err
 		}
 		if err := refuseDependents(ctx, tx, schema); err != nil {
