@@ -343,6 +343,8 @@ const (
 	ReasonNotOwner = "NotOwner"
 	// ReasonNotProvisioned : the registry does not know the schema.
 	ReasonNotProvisioned = "NotProvisioned"
+	// ReasonPartlyDropped : the schema of a deleted tenant cannot be kept, some of its tables are dropped.
+	ReasonPartlyDropped = "PartlyDropped"
 	// ReasonSessionsRemain : sessions of the login of a deleted tenant do not end.
 	ReasonSessionsRemain = "SessionsRemain"
 	// ReasonNotBootstrapped : the database has no registry yet.

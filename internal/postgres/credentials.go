@@ -119,7 +119,8 @@ func (db *DB) DisableLogins(ctx context.Context, uid, schema string) error {
 }
 
 // Retain keeps the data and takes all else: the login is off, its sessions ended, the domains gone,
-// and the registry's row says retained, so that a Tenant of the same name can adopt it.
+// and the registry's row says retained, so that a Tenant of the same name can adopt it. Of a schema that
+// is dropped in parts, and lacks some, nothing is kept up: PartlyDropped.
 func (db *DB) Retain(ctx context.Context, uid, schema string) error {
 	return failed(db.retire(ctx, uid, schema, StateRetained), "cannot retain schema "+schema)
 }
@@ -136,7 +137,8 @@ func (db *DB) retire(ctx context.Context, uid, schema, state string) error {
 		}
 		own = row
 		if row.State == StateDropping && state == StateRetained {
-			return fault.NewInvalid(ReasonNotProvisioned, "part of schema %q is dropped already; it can only be dropped wholly", schema)
+			return fault.NewInvalid(ReasonPartlyDropped,
+				"part of schema %q is dropped already, and it cannot be retained; set deletionPolicy to Delete again for the rest of it to go", schema)
 		}
 		if state != "" && state != row.State && row.State != StateDropping {
 			if err := setState(ctx, tx, schema, state); err != nil {

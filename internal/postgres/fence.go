@@ -19,6 +19,8 @@ const (
 	ReasonNotOwner = "NotOwner"
 	// ReasonNotProvisioned : the registry does not know the schema.
 	ReasonNotProvisioned = "NotProvisioned"
+	// ReasonPartlyDropped : the schema cannot be kept, some of its tables are dropped.
+	ReasonPartlyDropped = "PartlyDropped"
 )
 
 // ErrNotOwner is in the chain of every error that refuses a UID which the registry does not name.

@@ -257,7 +257,7 @@ func TestDropLargeSchema(t *testing.T) {
 	if o := observe(t, db, tn); o.State != postgres.StateDropping {
 		t.Errorf("state = %s", o.State)
 	}
-	if err := db.Retain(t.Context(), tn.UID, "acme"); fault.KindOf(err) != fault.Invalid {
+	if err := db.Retain(t.Context(), tn.UID, "acme"); fault.KindOf(err) != fault.Invalid || fault.ReasonOf(err) != postgres.ReasonPartlyDropped {
 		t.Errorf("Retain of half a schema = %v", err)
 	}
 	if err := db.Drop(t.Context(), tn.UID, "acme"); err != nil {
