@@ -139,22 +139,34 @@ func (p *Pools) confirmed(uid types.UID) *postgres.DB {
 // makes that login if need be. Its sessions wait for locks and statements as the set says, by SET
 // LOCAL in each migration.
 func (p *Pools) Migrator(ctx context.Context, tdb *v1alpha1.TenantDatabase, set string) (*postgres.DB, error) {
-	admin, err := p.Get(ctx, tdb)
-	if err != nil {
-		return nil, err
+	for {
+		admin, err := p.Get(ctx, tdb)
+		if err != nil {
+			return nil, err
+		}
+		if m, current, err := p.migratorBeside(ctx, tdb.UID, admin, set); current || err != nil {
+			return m, err
+		}
 	}
-	e := p.entry(tdb.UID)
+}
+
+// migratorBeside is for the operator's pool that the caller has. It is not current any more where the Secret
+// changed since: kept beside the pool on the new server, a migrator's pool on the old one would be used there.
+func (p *Pools) migratorBeside(ctx context.Context, uid types.UID, admin *postgres.DB, set string) (m *postgres.DB, current bool, err error) {
+	e := p.entry(uid)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if m := e.migrators[set]; m != nil {
-		return m, nil
+	if e.admin != admin || !e.confirmed {
+		return nil, false, nil
 	}
-	m, err := p.openMigrator(ctx, admin, set)
-	if err != nil {
-		return nil, err
+	if m := e.migrators[set]; m != nil {
+		return m, true, nil
+	}
+	if m, err = p.openMigrator(ctx, admin, set); err != nil {
+		return nil, true, err
 	}
 	e.migrators[set] = m
-	return m, nil
+	return m, true, nil
 }
 
 // openMigrator logs in; where the login's password was changed behind our back (another operator
