@@ -31,7 +31,9 @@ func (r *Reconciler) credentials(ctx context.Context, s *scope) (outcome, error)
 		return r.sharedCredentials(ctx, s)
 	}
 	out, err := r.ownCredentials(ctx, s)
-	if err != nil {
+	// A login that the class wants may act for the tenant already, before its Secret can be had: provision
+	// lets it, and would again at each pass.
+	if err != nil || s.classMode() != v1alpha1.LoginDedicated {
 		return out, err
 	}
 	return out, r.leaveShared(ctx, s)
