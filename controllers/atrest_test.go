@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -35,4 +36,41 @@ func TestLoginThatCannotBeHadCostsNothing(t *testing.T) {
 	})
 	b.Expect(t, acme, operator.Ready())
 	b.steady(t, "passes without the class's login", []conditions.Object{acme})
+}
+
+// A schema over its bound has nothing more to lose, and costs a look at each pass. INSERT comes back also
+// where the status that told of its loss was lost.
+func TestQuotaAtRest(t *testing.T) {
+	b := newBench(t)
+	b.Class.Spec.Limits = &v1alpha1.TenantLimits{Schema: &v1alpha1.SchemaQuota{
+		Size: new(resource.MustParse("1Mi")), WhenExceeded: v1alpha1.QuotaRevokeInsert,
+	}}
+	b.settle(t)
+	acme := b.tenant(t, "acme")
+	measure := func() {
+		t.Helper()
+		b.by.Tenant.Quotas.Measure(t.Context(), false)
+		b.pass(t, acme)
+	}
+	measure()
+	within := operator.Want{Condition: v1alpha1.ConditionWithinQuota, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded}
+	b.Expect(t, acme, within)
+	uri := keys(b.secret(t, acme))["uri"]
+	operator.Exec(t, uri, "INSERT INTO note (body) SELECT repeat(md5(i::text), 40) FROM generate_series(1, 2000) i")
+	measure()
+	b.Expect(t, acme, operator.Want{Condition: v1alpha1.ConditionWithinQuota, Reason: v1alpha1.ReasonInsertRevoked})
+	b.steady(t, "passes over a schema that is too large", []conditions.Object{acme})
+
+	b.forge(t, acme, func(s *v1alpha1.TenantStatus) {
+		for i := range s.Conditions {
+			if c := &s.Conditions[i]; c.Type == v1alpha1.ConditionWithinQuota {
+				c.Status, c.Reason = within.Status, within.Reason
+			}
+		}
+	})
+	operator.Exec(t, uri, "DELETE FROM note WHERE id > 10")
+	b.shrink(t, acme.Status.Schema+".note", 1<<19)
+	measure()
+	b.Expect(t, acme, within)
+	operator.Exec(t, uri, "INSERT INTO note (body) VALUES ('works')")
 }

@@ -73,6 +73,8 @@ func (r *Reconciler) holdInserts(ctx context.Context, s *scope, tooLarge bool) (
 	if err != nil || !revoked && !tooLarge {
 		return revoked, err
 	}
+	// Whatever becomes of the status that tells of it, somebody has to ask whether to give it back.
+	r.inserts.Delete(s.tenant.UID)
 	_, err = s.db.RevokeInsert(ctx, s.wanted.UID, s.wanted.Schema)
 	return true, err
 }

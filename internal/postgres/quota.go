@@ -63,19 +63,47 @@ WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'f', 'v') AND pg_get_userbyid(c
 	WHERE a.rolname = $3 AND x.privilege_type = 'INSERT')
 ORDER BY c.relname`
 
+func (r *registered) insertable(ctx context.Context, q interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+},
+) ([]string, error) {
+	rows, err := q.Query(ctx, insertableSQL, r.Schema, r.Owner, r.App)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// mayInsert says, without a lock, whether there is something to revoke.
+func (db *DB) mayInsert(ctx context.Context, uid, schema string) (bool, error) {
+	var row registered
+	err := db.pool.QueryRow(ctx, `SELECT to_jsonb(t) FROM tenantry.tenant t WHERE schema_name = $1`, schema).Scan(&row)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, notProvisioned(schema)
+	}
+	if err == nil {
+		err = row.ownedBy(uid)
+	}
+	if err != nil {
+		return false, err
+	}
+	tables, err := row.insertable(ctx, db.pool)
+	return len(tables) > 0, err
+}
+
 // RevokeInsert takes INSERT on all tables of a tenant from its login, and remembers on which it had it.
-// Called again, it does the same for tables that came since.
+// Called again, it does the same for tables that came since; without any it writes nothing.
 func (db *DB) RevokeInsert(ctx context.Context, uid, schema string) (changed bool, err error) {
+	what := "cannot revoke INSERT in schema " + schema
+	if some, err := db.mayInsert(ctx, uid, schema); err != nil || !some {
+		return false, failed(err, what)
+	}
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		row, err := lockOwn(ctx, tx, uid, schema)
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, insertableSQL, schema, row.Owner, row.App)
-		if err != nil {
-			return err
-		}
-		tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		tables, err := row.insertable(ctx, tx)
 		if changed = len(tables) > 0; err != nil || !changed {
 			return err
 		}
@@ -86,7 +114,7 @@ func (db *DB) RevokeInsert(ctx context.Context, uid, schema string) (changed boo
 			ON CONFLICT (schema_name) DO UPDATE SET tables = ARRAY(SELECT DISTINCT t FROM unnest(quota.tables || excluded.tables) t ORDER BY t)`, schema, tables)
 		return err
 	})
-	return changed, failed(err, "cannot revoke INSERT in schema "+schema)
+	return changed, failed(err, what)
 }
 
 // RestoreInsert gives back what RevokeInsert took, on the tables that are still there.
