@@ -116,3 +116,38 @@ func TestRequiredSharedVersion(t *testing.T) {
 		t.Errorf("acme is at %s, want 4", acme.Status.Version)
 	}
 }
+
+// A crash, or an error, between a shared file and its record loses nothing: it is recorded by a later pass,
+// and a change of it stalls the set.
+func TestSharedFilesAreRecordedAfterAll(t *testing.T) {
+	t.Parallel()
+	for name, between := range map[string]func(*testing.T, *bench){
+		"by the same operator": func(*testing.T, *bench) {},
+		"by the next one":      func(t *testing.T, b *bench) { b.restart(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			set := b.shared(t)
+			b.Create(t, set)
+			b.pass(t, set)
+			b.settle(t)
+			b.script(t, `CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$;
+				GRANT EXECUTE ON FUNCTION public.refuse() TO PUBLIC; CREATE TRIGGER refuse BEFORE INSERT ON tenantry.migration_file FOR EACH ROW EXECUTE FUNCTION public.refuse()`)
+			files := b.ConfigMap("auth-files", nil)
+			operator.Update(t, b.Servers, files, func(cm *corev1.ConfigMap) { cm.Data["0003_team.sql"] = "CREATE TABLE team (id bigint PRIMARY KEY);" })
+			b.pass(t, set)
+			if _, err := b.by.Reconcile(t.Context(), b.Database); err == nil {
+				t.Fatal("the file could be recorded")
+			}
+			b.sql(t, "DROP TRIGGER refuse ON tenantry.migration_file")
+			between(t, b)
+			b.pass(t, set)
+			b.pass(t, b.Database)
+			b.Expect(t, b.Database, operator.Ready())
+			operator.Update(t, b.Servers, files, func(cm *corev1.ConfigMap) { cm.Data["0003_team.sql"] = "CREATE TABLE team (id text PRIMARY KEY);" })
+			b.pass(t, set)
+			b.Expect(t, set, operator.Stalled("Ready", v1alpha1.ReasonChecksumChanged, "0003_team.sql"))
+		})
+	}
+}

@@ -172,8 +172,12 @@ func (r *Reconciler) record(ctx context.Context, s *scope, set *migrations.Set, 
 }
 
 // known are the versions whose files the schema has: all up to the target, or up to where a failure
-// left it, since an earlier pass may have ended before it recorded what it applied.
+// left it, since an earlier pass may have ended before it recorded what it applied; none where the ledger
+// says that other files were.
 func known(set *migrations.Set, target migrations.Version, result migrations.Result, err error) []migrations.Version {
+	if err != nil && !result.Fits {
+		return nil
+	}
 	if err != nil {
 		target = result.To
 	}

@@ -7,6 +7,7 @@ package tenantdatabase
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -34,6 +35,9 @@ type Reconciler struct {
 	Status  *conditions.Writer
 	Pools   *databases.Pools
 	Sources *sources.Loader
+
+	// recorded remembers which files of shared schemas the registries know.
+	recorded sync.Map // recordKey -> true
 }
 
 // Reconcile brings one TenantDatabase to what its spec says and reports how far it came.

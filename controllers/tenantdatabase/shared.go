@@ -7,6 +7,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -61,19 +62,30 @@ func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error
 	return fmt.Sprintf("Shared schema %s is at version %s of MigrationSet %s", shared.SchemaName, result.To, ms.Name), nil
 }
 
+// recordKey names a state of a set that a shared schema has come to.
+type recordKey struct {
+	database             types.UID
+	set, digest, version string
+}
+
 // recordShared keeps what each file up to the schema's version was. The record has no gaps: what lies
-// below its newest file and is not in it came late.
+// below its newest file and is not in it came late. The first pass of an operator records once more, since
+// an earlier one may have ended before it could. A ledger that does not fit the files says nothing of them.
 func (r *Reconciler) recordShared(ctx context.Context, s *scope, name string, set *migrations.Set, result migrations.Result) error {
-	var files []postgres.AppliedFile
-	if len(result.Applied) == 0 {
+	key := recordKey{s.tdb.UID, name, set.Digest, string(result.To)}
+	if _, known := r.recorded.Load(key); known || !result.Fits {
 		return nil
 	}
+	var files []postgres.AppliedFile
 	for i := range set.Migrations {
 		if m := &set.Migrations[i]; !m.Repeatable && m.Version.Compare(result.To) <= 0 {
 			files = append(files, postgres.AppliedFile{Version: string(m.Version), Name: m.File, Checksum: m.Checksum})
 		}
 	}
 	_, err := s.db.RecordFiles(ctx, name, files)
+	if err == nil {
+		r.recorded.Store(key, true)
+	}
 	return err
 }
 

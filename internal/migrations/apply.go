@@ -17,6 +17,8 @@ import (
 type Result struct {
 	// Read says that the ledger was read; without it the versions are unknown, not none.
 	Read bool
+	// Fits says that what the ledger has fits the set: the set's files up to To are those that were applied.
+	Fits bool
 	// From and To are the schema's versions before and after.
 	From, To Version
 	// Applied are the versions applied by this call, in order.
@@ -99,6 +101,7 @@ func (r *runner) pass(ctx context.Context, target Version) (progress bool, err e
 	if err != nil {
 		return false, err
 	}
+	r.result.Fits = true
 	if !exists && !r.replay {
 		steps = r.set.shorten(steps, r.target.Checkpoints)
 	}
