@@ -108,3 +108,26 @@ func TestReturningTenantMeetsItsData(t *testing.T) {
 	b.pass(t, again)
 	b.Expect(t, again, operator.Ready())
 }
+
+// A restore without the ledger makes no new schema of one that the registry knows: nothing is run until the
+// ledger is back.
+func TestLedgerIsLost(t *testing.T) {
+	t.Parallel()
+	b := newBench(t).settle(t)
+	acme := b.tenant(t, "acme")
+	ledger := acme.Status.Schema + ".tenantry_migrations"
+	b.sql(t, "ALTER TABLE "+ledger+" RENAME TO away")
+	b.ship(t)
+	for range 2 {
+		b.pass(t, acme)
+		b.Expect(t, acme, operator.Stalled(v1alpha1.ConditionMigrated, v1alpha1.ReasonLedgerUnusable, "version 3", ledger, "backup"))
+		b.restart(t)
+		b.pass(t, b.Set)
+	}
+	b.sql(t, "ALTER TABLE "+acme.Status.Schema+".away RENAME TO tenantry_migrations")
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	if acme.Status.Version != "4" {
+		t.Errorf("acme is at %s, want 4", acme.Status.Version)
+	}
+}

@@ -210,7 +210,8 @@ const (
 	ReasonMigrationInterrupted = "MigrationInterrupted"
 	// ReasonMigrationDecisionNeeded : a crash, or an error of one that commits by itself, left a statement of unknown outcome.
 	ReasonMigrationDecisionNeeded = "MigrationDecisionNeeded"
-	// ReasonLedgerUnusable : tenantry_migrations is not the table that the operator made.
+	// ReasonLedgerUnusable : tenantry_migrations is not the table that the operator made, or is gone from a
+	// schema that was migrated.
 	ReasonLedgerUnusable = "LedgerUnusable"
 	// ReasonJobFailed : the Job that migrates the tenant failed, or went before it had ended.
 	ReasonJobFailed = "JobFailed"

@@ -115,6 +115,7 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 		StatementTimeout: time.Duration(ms.Spec.StatementTimeoutSeconds) * time.Second,
 		Checkpoints:      checkpoints(ms),
 		Empty:            s.begun,
+		Recorded:         migrations.Version(s.version),
 	}
 	var result migrations.Result
 	r.tellIfLong(ctx, s, again, fmt.Sprintf("Migrating schema %s to version %s", s.wanted.Schema, target), func() {

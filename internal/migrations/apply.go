@@ -93,6 +93,9 @@ func (r *runner) pass(ctx context.Context, target Version) (progress bool, err e
 	if err != nil {
 		return false, err
 	}
+	if len(applied) == 0 && r.target.Recorded != "" {
+		return false, r.target.ledgerLost()
+	}
 	r.exists, r.result.Read = exists, true
 	if r.result.To = Current(applied); len(r.result.Applied) == 0 {
 		r.result.From = r.result.To

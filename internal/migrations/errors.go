@@ -31,7 +31,8 @@ const (
 	// ReasonDecisionNeeded: a crash, or an error of one that commits by itself, left a statement of unknown
 	// outcome that only a person can judge.
 	ReasonDecisionNeeded = "MigrationDecisionNeeded"
-	// ReasonLedgerUnusable: tenantry_migrations in the schema is not the table that the engine made.
+	// ReasonLedgerUnusable: tenantry_migrations in the schema is not the table that the engine made, or is
+	// gone from a schema that was migrated.
 	ReasonLedgerUnusable = "LedgerUnusable"
 )
 

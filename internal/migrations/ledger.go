@@ -116,6 +116,15 @@ func (t Target) ledgerUnusable() *fault.Fault {
 		"%s.%s is not the table that records migrations; rename or drop what is there, or restore it from a backup", t.Schema, ledgerTable)
 }
 
+// ledgerLost is for a schema that was migrated, and came back from a backup or from somebody's hands without
+// its ledger: all migrations would run once more on what it has.
+func (t Target) ledgerLost() *fault.Fault {
+	return fault.NewInvalid(ReasonLedgerUnusable,
+		"schema %s is recorded at version %s, and the table %s.%s that lists its migrations is missing or empty; nothing is run. "+
+			"Restore that table from a backup of this schema, or drop the schema if it is to be made anew",
+		t.Schema, t.Recorded, t.Schema, ledgerTable)
+}
+
 func decodeRow(raw [][]byte) (Applied, error) {
 	finished, err := strconv.Atoi(string(raw[4]))
 	if err != nil {

@@ -25,6 +25,9 @@ type Target struct {
 	// Empty says that the schema was only just made, so that it most likely has no ledger, and none is read
 	// before the first try. Should there be one, its primary key refuses what is in it.
 	Empty bool
+	// Recorded is the version that is recorded of the schema elsewhere, "" for none: a ledger without a row
+	// is lost then, and not new.
+	Recorded Version
 	// StatementTimeout bounds each statement but those that run CONCURRENTLY; 0 means no bound.
 	StatementTimeout time.Duration
 }
