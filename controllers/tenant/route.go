@@ -203,6 +203,9 @@ func (r *Reconciler) checkBackend(ctx context.Context, w routing.Wish, backend v
 			"%s: the backend's namespace is %q, and an Ingress reaches Services of its own namespace only; use Gateway API or a Service in %q",
 			whose, namespace, w.Tenant.Namespace)
 	}
+	if whose == "spec.backend" && namespace != w.Tenant.Namespace {
+		return nil // What others have is not told to who writes Tenants. The Gateway asks for a ReferenceGrant first.
+	}
 	svc := &metav1.PartialObjectMetadata{}
 	svc.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Service"))
 	err := r.Get(ctx, client.ObjectKey{Namespace: namespace, Name: backend.Name}, svc)

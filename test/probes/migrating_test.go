@@ -1,6 +1,7 @@
 package probes
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -57,6 +58,8 @@ var migrating = group{"By a migration", []probe{
 	file("the registry by migration", "`UPDATE tenantry.tenant`", "UPDATE tenantry.tenant SET tenant_uid = 'x'", refused(denied)),
 	file("the registry, without the role", "`UPDATE tenantry.tenant` after `RESET ROLE` in a `DO` block", inside("RESET ROLE", "UPDATE tenantry.tenant SET tenant_uid = 'x'"), refused(denied)),
 	file("another tenant", "`SELECT` from a tenant of the same set", "SELECT * FROM globex.item", refused(denied)),
+	file("another tenant, by a path", "`SET LOCAL search_path` to another tenant, and a table by its name alone", "SET LOCAL search_path = globex, pg_catalog; SELECT * FROM item", refused("42P01")),
+	tried("a path for later", "`SET search_path` in a file, for the files and tenants behind it", pathForLater, "globex is not there", harmless("the session is cleaned up between two files")),
 	file("another tenant, without the role", "the same after `RESET ROLE` in a `DO` block: the migrator inherits nothing", inside("RESET ROLE", "SELECT * FROM globex.item"), refused(denied)),
 	tried("another tenant of the set, in its role", "`RESET ROLE` and `SET ROLE` to the owner of another tenant of the same set, in a `DO` block", siblingByRole, "changed",
 		open(oneTeam, "Give tenants whose migrations must not see each other a MigrationSet each")),
@@ -101,6 +104,26 @@ var migrating = group{"By a migration", []probe{
 		open("a function runs as whoever calls it", "`SET ROLE` to the tenant's owner before you look")),
 	tried("a DBA who analyzes", "an index on a function of the migration's that sets the role, at a superuser's `ANALYZE`", dbaAnalyzes, "", refused(denied)),
 }}
+
+// pathForLater leaves a path to the next file, and to the next tenant on the same session.
+func pathForLater(t *testing.T, s *stage) (string, error) {
+	t.Helper()
+	target := s.add(t, attacker, ownSet)
+	defer s.leave(t, attacker)
+	pool := s.migrator(t, ownSet).Pool()
+	set := load(t, tenantFiles, "SET search_path = globex", "CREATE TABLE later AS SELECT current_setting('search_path') AS path")
+	if _, err := migrations.Apply(t.Context(), pool, target, set, ""); err != nil {
+		return "", err
+	}
+	var now string
+	if err := pool.QueryRow(t.Context(), "SHOW search_path").Scan(&now); err != nil {
+		t.Fatal(err)
+	}
+	if path := value(t, s.admin, "SELECT path FROM mallory.later"); strings.Contains(path+now, "globex") {
+		return path + "; " + now, nil
+	}
+	return "globex is not there", nil
+}
 
 // siblingByRole changes a row of another tenant, in a transaction that is taken back.
 func siblingByRole(t *testing.T, s *stage) (string, error) {

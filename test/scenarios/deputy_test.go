@@ -157,6 +157,21 @@ var attempts = map[string]attempt{
 	"the registry's schema": {refused: apierrors.IsInvalid, write: changed(func(_ *stage, tn *v1alpha1.Tenant) {
 		tn.Spec.SchemaName = "tenantry"
 	})},
+	"the adoption of her namesake": {reason: v1alpha1.ReasonSchemaNameTaken, write: changed(func(s *stage, tn *v1alpha1.Tenant) {
+		tn.Name, tn.Spec.SchemaName = "victim", s.victim.Spec.SchemaName
+		tn.Annotations = map[string]string{v1alpha1.AnnotationAdopt: string(s.victim.UID)}
+	})},
+	"whether the victim has a Service": {reason: v1alpha1.ReasonRouteNotAccepted, write: func(t *testing.T, s *stage, tn *v1alpha1.Tenant) error {
+		class := s.Class.DeepCopy()
+		class.ObjectMeta = metav1.ObjectMeta{Name: s.Namespace + "-routed"}
+		class.Spec.Routing = &v1alpha1.Routing{
+			Gateway: &v1alpha1.GatewayRouting{ParentRefs: []v1alpha1.GatewayReference{{NamespacedReference: v1alpha1.NamespacedReference{Namespace: s.Namespace, Name: "edge"}}}},
+			Backend: v1alpha1.ServiceBackend{Namespace: s.Namespace, Name: "web", Port: 80},
+		}
+		s.Create(t, class)
+		tn.Spec.ClassName, tn.Spec.Backend = class.Name, &v1alpha1.ServiceBackend{Namespace: s.Namespace, Name: "not-there", Port: 80}
+		return create(t, s, tn)
+	}},
 	"a class for others": {reason: v1alpha1.ReasonNamespaceNotAllowed, write: func(t *testing.T, s *stage, tn *v1alpha1.Tenant) error {
 		class := s.Class.DeepCopy()
 		class.ObjectMeta = metav1.ObjectMeta{Name: s.Namespace + "-closed"}
