@@ -5,6 +5,7 @@ package domains
 import (
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 
@@ -35,6 +36,9 @@ const wildcard = "*."
 // makes a claim on it unique. A wildcard keeps its first two characters. The error is a
 // fault.Invalid that says what is wrong.
 func Canonical(domain string) (string, error) {
+	if !utf8.ValidString(domain) { // IDNA would put another character in the place of a broken one.
+		return "", invalid(domain, "is no valid host name")
+	}
 	base, isWildcard := strings.CutPrefix(strings.TrimSpace(domain), wildcard)
 	if strings.ContainsAny(base, "/:@*?#[]") {
 		return "", invalid(domain, "is no host name; leave out scheme, port and path, and let a wildcard be the whole first label")
