@@ -20,7 +20,7 @@ var loginPlaces = []place{
 			return "revoked", nil
 		}
 		return "", firstWithoutReason(s.db.FinishJobLogin(ctx, uid, text), s.db.DropReader(ctx, uid, text), s.db.LeaveClassLogins(ctx, uid, text),
-			second(s.db.RevokeInsert(ctx, uid, text)), second(s.db.RestoreInsert(ctx, uid, text)), s.db.SetProof(ctx, uid, text, "proof"),
+			second(s.db.RevokeInsert(ctx, uid, text)), second(s.db.RestoreInsert(ctx, uid, text)), second(s.db.Record(ctx, uid, text, "1", "d", "proof")),
 			second(s.db.SchemaSizes(ctx, []string{text})), looked)
 	}},
 	{"UID of a Tenant with a Job", func(t *testing.T, s *stage, text string) (string, error) {
@@ -69,12 +69,12 @@ var loginPlaces = []place{
 		}
 		return "", firstWithoutReason(s.db.SetClassLogin(ctx, l, text, aVerifier), s.db.RetireClassLogin(ctx, l, text), s.db.DropClassLogin(ctx, l.UID, text))
 	}},
-	{"proof of a login", func(t *testing.T, s *stage, text string) (string, error) {
-		if err := s.db.SetProof(t.Context(), "uid-"+own, own, text); err != nil {
+	{"version, digest and proof of a login", func(t *testing.T, s *stage, text string) (string, error) {
+		if _, err := s.db.Record(t.Context(), "uid-"+own, own, text, text, text); err != nil {
 			return "", err
 		}
-		got := s.look(t, "SELECT login_proof FROM tenantry.tenant WHERE schema_name = $1", own)
-		return got, s.db.SetProof(t.Context(), "uid-"+own, own, "")
+		got := s.look(t, "SELECT login_proof FROM tenantry.tenant WHERE schema_name = $1 AND version = digest AND digest = login_proof", own)
+		return got, second(s.db.Record(t.Context(), "uid-"+own, own, "", "", ""))
 	}},
 	{"UID and digest of a dry run", func(t *testing.T, s *stage, text string) (string, error) {
 		scratch, err := s.db.OpenScratch(t.Context(), postgres.ScratchSpec{SetUID: text, Set: ownSet, Digest: text})
