@@ -110,11 +110,10 @@ func (b *bench) source(t *testing.T, s *shelf, tag string) {
 func (b *bench) fetched(t *testing.T) {
 	t.Helper()
 	b.Make(t)
-	for range 20 {
-		if b.pass(t, b.Set); conditions.IsTrue(b.Set, v1alpha1.ConditionReady) {
-			break
-		}
-	}
+	operator.Poll(t, operator.Eventually, func() error {
+		b.pass(t, b.Set)
+		return operator.Want{Condition: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}.Check(b.Set)
+	})
 	b.pass(t, b.Database)
 	b.pass(t, b.Class)
 	for _, obj := range []conditions.Object{b.Set, b.Database, b.Class} {
@@ -173,7 +172,8 @@ func TestArtifact(t *testing.T) {
 	changed["0002_c2.sql"] = "ALTER TABLE note ADD COLUMN other integer;"
 	s.push(t, "stable", changed)
 	b.look(t)
-	b.Expect(t, b.Set, operator.Stalled(v1alpha1.ConditionReady, v1alpha1.ReasonChecksumChanged, "0002_c2.sql"))
+	b.Expect(t, b.Set, operator.Stalled(v1alpha1.ConditionReady, v1alpha1.ReasonChecksumChanged, "0002_c2.sql"),
+		operator.Stalled(v1alpha1.ConditionRolledOut, v1alpha1.ReasonChecksumChanged, "0002_c2.sql"))
 	if b.Set.Status.Source.Digest != string(second.Digest) {
 		t.Errorf("status.source moved to %s, whose version was refused", b.Set.Status.Source.Digest)
 	}
@@ -194,6 +194,33 @@ func TestArtifact(t *testing.T) {
 	if n := s.requests(t) - before; n != 0 {
 		t.Errorf("%d requests for a set that is pinned to a digest", n)
 	}
+
+	// While another digest is fetched, its version has reached nobody.
+	third := s.push(t, "next", operator.Migrations(5))
+	if err := s.Freeze(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Source.OCI.Digest = string(third.Digest) })
+	b.pass(t, b.Set)
+	b.Expect(t, b.Set, operator.Waiting(v1alpha1.ConditionRolledOut, v1alpha1.ReasonProgressing, string(third.Digest)))
+	if b.Set.Status.Source.Digest != string(second.Digest) {
+		t.Errorf("status.source moved to %s, whose version is not known", b.Set.Status.Source.Digest)
+	}
+	if err := s.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	operator.Poll(t, operator.Eventually, func() error {
+		b.pass(t, b.Set)
+		if got := b.Set.Status.Version; got != "5" {
+			return fmt.Errorf("the set is at %s", got)
+		}
+		return nil
+	})
+	for _, tenant := range []*v1alpha1.Tenant{acme, late} {
+		b.pass(t, tenant)
+	}
+	b.pass(t, b.Set)
+	b.Expect(t, b.Set, operator.Ready(), operator.Want{Condition: v1alpha1.ConditionRolledOut, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded, Message: []string{"Version 5"}})
 	b.noSecrets(t, b.Set)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
@@ -46,7 +47,8 @@ func TestDryRunStopsABadVersion(t *testing.T) {
 		"0005_bad.sql": "ALTER TABLE note ADD COLUMN c5 integer;\n\nALTER TABLE nowhere ADD COLUMN c5 integer;\n",
 	})
 	failed := operator.Stalled("Ready", v1alpha1.ReasonDryRunFailed, "TenantDatabase "+b.Namespace+"/main", "0005_bad.sql line 3", `relation "nowhere" does not exist`, "42P01", "No tenant")
-	b.Expect(t, b.Set, failed)
+	unreached := operator.Stalled(v1alpha1.ConditionRolledOut, v1alpha1.ReasonDryRunFailed, "0005_bad.sql line 3")
+	b.Expect(t, b.Set, failed, unreached)
 	st := b.Set.Status.DryRun
 	if st == nil || st.Result != v1alpha1.DryRunFailed || b.Set.Status.Version != "3" {
 		t.Fatalf("version is %q, dryRun %+v", b.Set.Status.Version, st)
@@ -70,7 +72,7 @@ func TestDryRunStopsABadVersion(t *testing.T) {
 	b.steady(t, "passes behind a failed dry run", all)
 	b.restart(t)
 	b.steady(t, "passes after a restart", all)
-	b.Expect(t, b.Set, failed)
+	b.Expect(t, b.Set, failed, unreached)
 
 	// A user's word tries again what failed for another reason than the file.
 	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) {
@@ -162,7 +164,7 @@ func TestDryRunWithoutADatabase(t *testing.T) {
 	b.pass(t, b.Database)
 	b.files(t, map[string]string{"0004_bad.sql": "SELECT 1 FROM nowhere;"})
 	pending := operator.Waiting("Ready", v1alpha1.ReasonDryRunPending, "Version 4", b.Namespace+"/main", "spec.dryRun")
-	b.Expect(t, b.Set, pending)
+	b.Expect(t, b.Set, pending, operator.Waiting(v1alpha1.ConditionRolledOut, v1alpha1.ReasonDryRunPending, "Version 4"))
 	if result := b.pass(t, b.Set); result.RequeueAfter > time.Minute || result.RequeueAfter == 0 {
 		t.Errorf("the set wants to be looked at after %s", result.RequeueAfter)
 	}
@@ -258,7 +260,22 @@ func TestDryRunHasALimit(t *testing.T) {
 		}
 	}
 	b.by.MigrationSet.DryRunLimit = 3 * time.Second
-	b.files(t, map[string]string{"0004_idx.sql": "CREATE INDEX CONCURRENTLY note_body ON note (body);\n"})
+	rolledOut := operator.Want{Condition: v1alpha1.ConditionRolledOut, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded}
+	b.Expect(t, b.Set, rolledOut)
+	operator.Update(t, b.Servers, b.Files, func(cm *corev1.ConfigMap) {
+		cm.Data["0004_idx.sql"] = "CREATE INDEX CONCURRENTLY note_body ON note (body);\n"
+	})
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.by.Reconcile(t.Context(), b.Set)
+		done <- err
+	}()
+	b.AwaitWant(t, operator.Eventually, b.Set, operator.Waiting(v1alpha1.ConditionRolledOut, v1alpha1.ReasonProgressing, "Trying version 4"))
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	b.Get(t, b.Set)
+	b.Expect(t, b.Set, rolledOut)
 	st := b.Set.Status.DryRun
 	if st == nil || st.Result != v1alpha1.DryRunInconclusive || !strings.Contains(st.Message, "0004_idx.sql") || !strings.Contains(st.Message, "3s") {
 		t.Errorf("dryRun is %+v", st)

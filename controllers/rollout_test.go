@@ -74,6 +74,41 @@ func TestSetComesBackWhenTheSoakTimeEnds(t *testing.T) {
 	}
 }
 
+// What is rolled out is the version in hand, and not the one before it: whoever ships files that cannot be
+// used, or a rollout that cannot be read, must not be told that it is done.
+func TestRolledOutIsOfTheFilesInHand(t *testing.T) {
+	t.Parallel()
+	b := newBench(t).settle(t)
+	acme := b.tenant(t, "acme")
+	b.pass(t, b.Set)
+	done := operator.Want{Condition: v1alpha1.ConditionRolledOut, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded}
+	b.Expect(t, b.Set, operator.Ready(), done)
+
+	b.file(t, "0004_bad.sql", "SELECT 'open;")
+	b.Expect(t, b.Set, operator.Stalled(v1alpha1.ConditionRolledOut, v1alpha1.ReasonInvalidMigration, "0004_bad.sql"))
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	b.file(t, "0004_bad.sql", "")
+	b.Expect(t, b.Set, operator.Ready(), done)
+
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) {
+		ms.Spec.Rollout = &v1alpha1.Rollout{Rings: []v1alpha1.RolloutRing{{Name: "a", Selector: &metav1.LabelSelector{
+			MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "ring", Operator: metav1.LabelSelectorOpIn}},
+		}}}}
+	})
+	b.ship(t)
+	b.Expect(t, b.Set, operator.Stalled(v1alpha1.ConditionRolledOut, v1alpha1.ReasonInvalidRollout, "spec.rollout.rings[0] (a)"))
+	if b.Set.Status.Tenants != 1 {
+		t.Errorf("the set counts %d tenants, want what it knew", b.Set.Status.Tenants)
+	}
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Rollout = nil })
+	b.pass(t, b.Set)
+	b.Expect(t, b.Set, operator.Waiting(v1alpha1.ConditionRolledOut, v1alpha1.ReasonProgressing, "Version 4"))
+	b.pass(t, acme)
+	b.pass(t, b.Set)
+	b.Expect(t, b.Set, operator.Ready(), done)
+}
+
 // A tenant that failed the version says so for as long as it may not try again: nothing hides it, and a
 // user's word brings one more try.
 func TestFailureStaysSaid(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -47,6 +48,20 @@ func settle(base, ms *v1alpha1.MigrationSet, set *migrations.Set) {
 	if ms.Spec.Source.OCI != nil && (set == nil || set.Digest != ms.Status.Digest) {
 		ms.Status.Source = base.Status.Source
 	}
+}
+
+// fetching lets stand what was said until there is news. But an artifact that is not the published one is
+// rolled out to nobody.
+func (r *Reconciler) fetching(ctx context.Context, base, ms *v1alpha1.MigrationSet) (ctrl.Result, error) {
+	again := ctrl.Result{RequeueAfter: sources.Patience}
+	found, published := ms.Status.Source, base.Status.Source
+	if found == nil || published == nil || found.Digest == published.Digest {
+		return again, nil
+	}
+	told, message := base.DeepCopy(), fmt.Sprintf("%s is %s, which is being fetched", found.Reference, found.Digest)
+	conditions.Progress(told, message)
+	conditions.False(told, v1alpha1.ConditionRolledOut, v1alpha1.ReasonProgressing, message)
+	return r.Status.Finish(ctx, base, told, again, nil, recheck)
 }
 
 // ofSource queues the sets whose files are in a ConfigMap, or whose artifact is fetched with the help of

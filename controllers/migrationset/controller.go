@@ -80,7 +80,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	now := time.Now()
 	set, look, again, err := r.examine(ctx, base, ms, now)
 	if errors.Is(err, sources.ErrPending) && conditions.IsTrue(ms, v1alpha1.ConditionReady) {
-		return ctrl.Result{RequeueAfter: sources.Patience}, nil // What was said stands until there is news.
+		return r.fetching(ctx, base, ms)
 	}
 	settle(base, ms, set)
 	tenants, listErr := r.fleet(ctx, ms)
@@ -92,8 +92,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		err = decideErr
 	}
 	if decideErr == nil {
-		report(ms, decision)
+		count(ms, decision)
 	}
+	report(ms, decision, err)
 	result, err := conclude(ms, err, summary(ms, set), decision)
 	for _, moment := range []time.Time{decision.Next, r.Sources.Next(ms), again} {
 		result.RequeueAfter = sooner(result.RequeueAfter, moment, now)

@@ -162,11 +162,15 @@ func (r *Reconciler) announce(ctx context.Context, base, ms *v1alpha1.MigrationS
 	if ms.Status.Digest == "" || ms.Status.DryRun != nil && ms.Status.DryRun.Digest == set.Digest {
 		return nil
 	}
-	conditions.Progress(ms, fmt.Sprintf("Trying version %s on a scratch schema", set.Latest()))
+	message, found := fmt.Sprintf("Trying version %s on a scratch schema", set.Latest()), ms.Status.Source
+	conditions.Progress(ms, message)
+	conditions.False(ms, v1alpha1.ConditionRolledOut, v1alpha1.ReasonProgressing, message)
+	settle(base, ms, set)
 	if err := r.Status.Patch(ctx, base, ms); err != nil {
 		return err
 	}
 	ms.DeepCopyInto(base)
+	ms.Status.Source = found
 	return nil
 }
 

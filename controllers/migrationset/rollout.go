@@ -11,6 +11,7 @@ import (
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/rollout"
 )
 
@@ -63,8 +64,8 @@ func (r *Reconciler) decide(ms *v1alpha1.MigrationSet, tenants []*v1alpha1.Tenan
 	return d, nil
 }
 
-// report puts counts, and what the rollout is at, into the status.
-func report(ms *v1alpha1.MigrationSet, d rollout.Decision) {
+// count puts the counts into the status.
+func count(ms *v1alpha1.MigrationSet, d rollout.Decision) {
 	st := &ms.Status
 	st.Tenants, st.UpdatedTenants, st.FailedTenants = d.Total.Tenants, d.Total.Updated, d.Total.Failed
 	st.PendingTenants, st.PinnedTenants = d.Total.Pending, d.Total.Pinned
@@ -72,7 +73,16 @@ func report(ms *v1alpha1.MigrationSet, d rollout.Decision) {
 	if d.Total.Tenants > 0 {
 		st.Progress = d.Progress()
 	}
-	if st.Digest == "" {
+}
+
+// report says what the rollout is at. It is one of the files in hand: as long as these cannot be used, for the
+// cause err, it is not done, whatever became of the version that was published before.
+func report(ms *v1alpha1.MigrationSet, d rollout.Decision, err error) {
+	if ms.Status.Digest == "" {
+		return
+	}
+	if f := fault.Of(err, v1alpha1.ReasonRetrying); f != nil {
+		conditions.False(ms, v1alpha1.ConditionRolledOut, f.Reason, f.Message)
 		return
 	}
 	if reason, message, waits := proposal(ms); waits && d.Phase == rollout.Completed {

@@ -118,6 +118,8 @@ func newsOf(obj Object, c metav1.Condition, before []metav1.Condition) string {
 		return approvalNews(c)
 	case c.Type == v1alpha1.ConditionRolledOut && (c.Reason == v1alpha1.ReasonApprovalRequired || c.Reason == v1alpha1.ReasonApprovalUnguarded):
 		return "" // That is Approved's news.
+	case c.Type == v1alpha1.ConditionRolledOut && says(obj, v1alpha1.ConditionReady, c):
+		return "" // That is Ready's news.
 	case c.Type == v1alpha1.ConditionRolledOut && c.Reason != v1alpha1.ReasonFailureBudgetSpent:
 		return rolloutNews(c, before)
 	case c.Type == v1alpha1.ConditionIsolated && c.Status == metav1.ConditionFalse && c.Reason != v1alpha1.ReasonSharedLogin:
@@ -128,6 +130,12 @@ func newsOf(obj Object, c metav1.Condition, before []metav1.Condition) string {
 		return corev1.EventTypeNormal
 	}
 	return ""
+}
+
+// says : another condition says the same of the object.
+func says(obj Object, condition string, c metav1.Condition) bool {
+	other := Get(obj, condition)
+	return other != nil && other.Status == c.Status && other.Reason == c.Reason
 }
 
 // approvalNews : who approved is news, and that somebody has to; that nobody had to is none.
