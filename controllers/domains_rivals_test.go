@@ -2,10 +2,12 @@ package controllers_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -306,6 +308,82 @@ func TestSoldDomain(t *testing.T) {
 	fresh.Expect(t, buyer, operator.Ready())
 	old.pass(t, seller)
 	old.Expect(t, seller, operator.Stalled(v1alpha1.ConditionReady, v1alpha1.ReasonDomainTaken, host))
+}
+
+// Whose passes stop at an earlier step loses what is no longer his all the same: the new owner of a domain does
+// not wait for the old one to mend his tenant. What is left to the old one leads where it led.
+func TestSoldDomainOfATenantInTrouble(t *testing.T) {
+	t.Parallel()
+	old := newZone(t)
+	old.Class.Spec.Routing = gatewayRouting()
+	old.Create(t, old.backend())
+	old.settle(t)
+	own, host := old.Host("own"), old.Host("sold")
+	seller := old.wants(t, "seller", own, host)
+	for _, h := range []string{own, host} {
+		old.publish(challenge(t, seller, h))
+		old.look(t, h)
+	}
+	old.pass(t, seller)
+	old.acceptRoutes(t, seller)
+	old.pass(t, seller)
+	old.Expect(t, seller, operator.Ready())
+	fresh := old.beside(t)
+	fresh.settle(t)
+	buyer := fresh.wants(t, "buyer", host)
+
+	secret := old.secret(t, seller)
+	old.Delete(t, secret)
+	old.Create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secret.Namespace, Name: secret.Name}})
+	old.pass(t, seller)
+	old.Expect(t, seller, operator.Waiting(v1alpha1.ConditionCredentialsReady, v1alpha1.ReasonSecretNameTaken))
+	if diff := cmp.Diff([]string{own, host}, old.hostnames(t)); diff != "" {
+		t.Errorf("hosts of the routes of a tenant in trouble (-want +got):\n%s", diff)
+	}
+	rules := old.routes(t)[0].Spec.Rules
+	old.publish(domains.Challenge(old.clusterUID(t), client.ObjectKeyFromObject(buyer), host))
+	old.later(t, host, time.Hour)
+	old.Expect(t, old.later(t, host, 4*day), unproved(v1alpha1.ReasonRecordMissing))
+	claim := old.later(t, host, 15*time.Minute)
+	if to := claim.Status.PassesTo; to == nil || to.UID != string(buyer.UID) {
+		t.Errorf("the claim passes to %+v, want the buyer", to)
+	}
+	fresh.pass(t, buyer)
+	fresh.Expect(t, buyer, operator.Waiting(v1alpha1.ConditionDomainsClaimed, v1alpha1.ReasonDomainTaken, host, "this tenant has proved", "no route of the tenant that holds it"))
+
+	old.pass(t, seller)
+	if diff := cmp.Diff([]string{own}, old.hostnames(t)); diff != "" {
+		t.Errorf("hosts of the seller's routes (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(rules, old.routes(t)[0].Spec.Rules); diff != "" {
+		t.Errorf("rules of the seller's route (-before +after):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{own}, old.registered(t)); diff != "" {
+		t.Errorf("hosts in the registry (-want +got):\n%s", diff)
+	}
+	old.quietHere(t, "passes over a tenant in trouble", seller)
+	old.now = old.now.Add(time.Minute)
+	old.look(t, host)
+	if got := old.holder(t, host); got != fresh.Namespace+"/buyer" {
+		t.Fatalf("%s has the host", got)
+	}
+	if claim = old.look(t, host); claim.Status.PassesTo != nil {
+		t.Errorf("the claim passes to %+v, who has it", claim.Status.PassesTo)
+	}
+	fresh.pass(t, buyer)
+	fresh.Expect(t, buyer, operator.Ready())
+}
+
+// hostnames lists the hosts of all HTTPRoutes.
+func (b *bench) hostnames(t *testing.T) (hosts []string) {
+	t.Helper()
+	for _, route := range b.routes(t) {
+		for _, h := range route.Spec.Hostnames {
+			hosts = append(hosts, string(h))
+		}
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
 }
 
 // Of many who want hosts below a wildcard that nobody proved, each gets his turn, the one who asks for it

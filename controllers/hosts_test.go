@@ -238,6 +238,19 @@ func (b *bench) backendsOf(t *testing.T) []string {
 	return slices.Compact(names)
 }
 
+// quietHere passes over a Tenant beside other tests, and wants no write in the world's namespace.
+func (b *bench) quietHere(t *testing.T, what string, tenant *v1alpha1.Tenant) {
+	t.Helper()
+	writes := b.Writes(t)
+	for range 3 {
+		b.pass(t, tenant)
+	}
+	here := slices.DeleteFunc(withoutEvents(writes.API(t)), func(w string) bool { return !strings.Contains(w, " "+b.Namespace+"/") })
+	if len(here) > 0 {
+		t.Errorf("%s write to the API: %q", what, here)
+	}
+}
+
 // A tenant that is not served is answered by the holding backend: in the making, suspended, deleted. What
 // is served stays, whatever fails.
 func TestHoldingBackend(t *testing.T) {
@@ -281,6 +294,19 @@ func TestHoldingBackend(t *testing.T) {
 	b.pass(t, b.Database)
 	b.pass(t, acme)
 	wantBackends("without a database", "web")
+	// But an order to take it off is no failure.
+	operator.Update(t, b.Servers, acme, func(tn *v1alpha1.Tenant) { tn.Spec.Suspended = true })
+	b.pass(t, acme)
+	wantBackends("suspended without a database", "holding")
+	b.Expect(t, acme, operator.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonDatabaseNotReady),
+		operator.Waiting(v1alpha1.ConditionRouted, v1alpha1.ReasonSuspended, "spec.suspended"))
+	b.acceptRoutes(t, acme)
+	b.pass(t, acme)
+	if got := states(acme)[b.Host("acme")]; got != v1alpha1.DomainHolding {
+		t.Errorf("suspended without a database: state %s, want Holding", got)
+	}
+	b.quietHere(t, "passes over a suspended tenant without a database", acme)
+	operator.Update(t, b.Servers, acme, func(tn *v1alpha1.Tenant) { tn.Spec.Suspended = false })
 	operator.Update(t, b.Servers, b.Secret, func(s *corev1.Secret) { s.Data["uri"] = []byte(b.DSN) })
 	b.restart(t)
 	b.pass(t, b.Database)

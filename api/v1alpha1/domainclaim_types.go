@@ -84,6 +84,11 @@ type DomainClaimStatus struct {
 	// +optional
 	Verification *ClaimVerification `json:"verification,omitempty"`
 
+	// passesTo is the Tenant that has proved that it controls the host, while a route of the holder still
+	// serves it: it gets the claim when none does.
+	// +optional
+	PassesTo *ClaimHolder `json:"passesTo,omitempty"`
+
 	// serving says what answers on the host: the lookup for whoever asks about a host.
 	// +optional
 	Serving *ClaimServing `json:"serving,omitempty"`

@@ -376,6 +376,11 @@ func (in *DomainClaimStatus) DeepCopyInto(out *DomainClaimStatus) {
 		*out = new(ClaimVerification)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.PassesTo != nil {
+		in, out := &in.PassesTo, &out.PassesTo
+		*out = new(ClaimHolder)
+		**out = **in
+	}
 	if in.Serving != nil {
 		in, out := &in.Serving, &out.Serving
 		*out = new(ClaimServing)

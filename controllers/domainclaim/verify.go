@@ -52,6 +52,7 @@ func (r *Reconciler) verify(ctx context.Context, claim *v1alpha1.DomainClaim, t 
 		return r.prove(ctx, claim, holder) // Somebody else may.
 	}
 	r.known.Delete(claim.Name)
+	claim.Status.PassesTo = nil
 	return finding{}, nil
 }
 
@@ -84,6 +85,10 @@ func (r *Reconciler) prove(ctx context.Context, claim *v1alpha1.DomainClaim, hol
 	}
 	if !holder.barred {
 		conclude(claim, holder, *m.answer, m.asked)
+	}
+	claim.Status.PassesTo = nil
+	if w := m.answer.winner; w != nil {
+		claim.Status.PassesTo = new(w.claim().Holder)
 	}
 	m.due = m.asked.Add(pause(claim, m))
 	return finding{next: max(m.due.Sub(now), time.Millisecond), winner: winner}, nil

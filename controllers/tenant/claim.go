@@ -40,7 +40,7 @@ func (r *Reconciler) claim(ctx context.Context, s *scope) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	s.claimed = true
+	s.claimed, s.held = true, slices.Clone(s.hosts)
 	s.tenant.Status.Domains = nilIfEmpty(states)
 	s.recallCertificates()
 	s.tenant.Status.PrimaryDomain = s.wish().Primary()
@@ -96,6 +96,10 @@ func (r *Reconciler) claimOne(ctx context.Context, s *scope, domain string, befo
 
 // orProve tells a tenant how to get a host that another holds without having proved anything.
 func (r *Reconciler) orProve(ctx context.Context, s *scope, state v1alpha1.TenantDomainStatus, verdict domains.Verdict, claim *v1alpha1.DomainClaim, err error) (v1alpha1.TenantDomainStatus, error) {
+	if claim != nil && claim.Status.PassesTo != nil && claim.Status.PassesTo.UID == string(s.tenant.UID) {
+		return state, fault.NewWaiting(v1alpha1.ReasonDomainTaken, time.Minute,
+			"spec.domains: this tenant has proved that it controls %s, and gets it when no route of the tenant that holds it serves it any more", state.Host)
+	}
 	if verdict.Standing != domains.Proof || claim == nil || claim.Spec.Role != v1alpha1.HostTenant ||
 		conditions.IsTrue(claim, v1alpha1.ConditionVerified) || fault.ReasonOf(err) != v1alpha1.ReasonDomainTaken {
 		return state, err

@@ -93,14 +93,16 @@ func (r *Reconciler) suspend(ctx context.Context, s *scope) (outcome, error) {
 	}
 	mark(s, accepted, s.awayState())
 	r.leaveUnasked(s)
-	return outcome{}, fault.NewWaiting(v1alpha1.ReasonSuspended, recheck,
-		"spec.suspended is set: the tenant's hosts do not reach its backend; schema, data and logins stay as they are")
+	return outcome{}, errSuspended
 }
 
 // holdOff publishes the class's holding backend on the hosts of a tenant that is not served yet. What
 // is served stays as it is: whatever is wrong now, customers may still be at work.
+var errSuspended = fault.NewWaiting(v1alpha1.ReasonSuspended, recheck,
+	"spec.suspended is set: the tenant's hosts do not reach its backend; schema, data and logins stay as they are")
+
 func (r *Reconciler) holdOff(ctx context.Context, s *scope) error {
-	if w := s.away(); w.Routing == nil || !s.claimed || len(w.Hosts) == 0 {
+	if w := s.away(); s.tenant.Spec.Suspended || w.Routing == nil || !s.claimed || len(w.Hosts) == 0 {
 		return nil
 	}
 	if err := r.secure(ctx, s); err != nil {

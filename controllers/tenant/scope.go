@@ -35,6 +35,8 @@ type scope struct {
 	// hosts that the tenant holds and may be served on, canonical, in the order of the spec. Set by
 	// claim.
 	hosts []string
+	// held is hosts as claim left it.
+	held []string
 	// custom are those of them that are no platform domains. Set by claim.
 	custom []string
 	// tls is what TLS means for the hosts; those that it keeps from being served are no longer in
@@ -119,7 +121,10 @@ func (s *scope) awayState() v1alpha1.DomainState {
 // entries are the hosts, and values on shared hosts, on which the tenant is to be served, as the registry
 // has them.
 func (s *scope) entries() []string {
-	entries := slices.Clone(s.hosts)
+	return slices.Concat(s.hosts, s.sharedEntries())
+}
+
+func (s *scope) sharedEntries() (entries []string) {
 	for _, v := range s.shared {
 		entries = append(entries, v.Entry())
 	}

@@ -79,7 +79,13 @@ func whenServed(s *scope) bool { return s.served() }
 func (r *Reconciler) runSteps(ctx context.Context, s *scope) []error {
 	if err := r.resolveClass(ctx, s); err != nil {
 		pending(s, steps, "the class")
-		return []error{err}
+		errs := []error{err}
+		if fault.ReasonOf(err) != "" {
+			if err := r.takeOff(ctx, s, ""); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		return errs
 	}
 	var errs []error
 	for i, st := range steps {
@@ -95,8 +101,13 @@ func (r *Reconciler) runSteps(ctx context.Context, s *scope) []error {
 		errs = append(errs, err)
 		if !st.goOn(s) {
 			pending(s, steps[i+1:], st.condition)
-			if err := r.holdOff(ctx, s); err != nil {
-				errs = append(errs, err)
+			for _, end := range []func() error{
+				func() error { return r.takeOff(ctx, s, st.condition) },
+				func() error { return r.holdOff(ctx, s) },
+			} {
+				if err := end(); err != nil {
+					errs = append(errs, err)
+				}
 			}
 			break
 		}
@@ -114,7 +125,8 @@ func foreseen(err error) error {
 
 func pending(s *scope, rest []step, behind string) {
 	for _, st := range rest {
-		if conditions.Get(s.tenant, st.condition) == nil {
+		c := conditions.Get(s.tenant, st.condition)
+		if c == nil || c.Reason == v1alpha1.ReasonSuspended && !s.tenant.Spec.Suspended {
 			conditions.Unknown(s.tenant, st.condition, v1alpha1.ReasonPending, "Waits for "+behind)
 		}
 	}

@@ -99,19 +99,26 @@ var ended = predicate.Funcs{
 	GenericFunc: func(event.GenericEvent) bool { return false },
 }
 
-// claimChanged lets through what tenants wait for: that a claim ends, and that its holder proved its
-// right, or lost it.
+// claimChanged lets through what tenants wait for: that a claim ends, that its holder proved its right, or
+// lost it, and that another has proved it.
 var claimChanged = predicate.Funcs{
 	CreateFunc:  func(event.CreateEvent) bool { return false },
 	GenericFunc: func(event.GenericEvent) bool { return false },
 	UpdateFunc: func(e event.UpdateEvent) bool {
-		return verified(e.ObjectOld) != verified(e.ObjectNew)
+		return verified(e.ObjectOld) != verified(e.ObjectNew) || passesTo(e.ObjectOld) != passesTo(e.ObjectNew)
 	},
 }
 
 func verified(o client.Object) bool {
 	claim, ok := o.(*v1alpha1.DomainClaim)
 	return ok && conditions.IsTrue(claim, v1alpha1.ConditionVerified)
+}
+
+func passesTo(o client.Object) string {
+	if claim, ok := o.(*v1alpha1.DomainClaim); ok && claim.Status.PassesTo != nil {
+		return claim.Status.PassesTo.UID
+	}
+	return ""
 }
 
 // loginsChanged lets through that a class's shared logins came, changed or went.
