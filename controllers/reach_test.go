@@ -314,6 +314,47 @@ func TestReachableByGateway(t *testing.T) {
 	}
 }
 
+// What is wrong with one host says nothing about the others, and hides nothing of them.
+func TestReachableBesideARouteThatFails(t *testing.T) {
+	t.Parallel()
+	b, e := newBench(t), newEdge(t)
+	b.behind(t, e)
+	b.settle(t)
+	b.ask(t)
+	host, alias := b.Host("acme"), b.Host("www")
+	e.answer(host, http.StatusOK)
+	e.redirect(alias, "http://"+host+"/healthz")
+	acme := b.accepted(t, host, alias)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+
+	for _, route := range b.routes(t) {
+		if slices.Contains(route.Spec.Hostnames, gatewayv1.Hostname(alias)) {
+			b.sayOfRoute(t, &route, metav1.ConditionFalse, "NoMatchingListenerHostname", metav1.ConditionTrue, "ResolvedRefs")
+		}
+	}
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Waiting(v1alpha1.ConditionRouted, v1alpha1.ReasonRouteNotAccepted, "NoMatchingListenerHostname"))
+	refused := map[string]v1alpha1.DomainState{host: v1alpha1.DomainServing, alias: v1alpha1.DomainClaimed}
+	if diff := cmp.Diff(refused, states(acme)); diff != "" {
+		t.Errorf("domains, one refused (-want +got):\n%s", diff)
+	}
+	e.answer(host, http.StatusBadGateway)
+	b.awaitPass(t, acme, unreachable("http://"+host, "status 502"), operator.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonRouteNotAccepted))
+	refused[host] = v1alpha1.DomainUnreachable
+	if diff := cmp.Diff(refused, states(acme)); diff != "" {
+		t.Errorf("domains, one refused and one down (-want +got):\n%s", diff)
+	}
+	b.quietHere(t, "passes over a tenant with two troubles", acme)
+
+	b.acceptRoutes(t, acme)
+	e.answer(host, http.StatusOK)
+	b.awaitPass(t, acme, operator.Ready(), reachable(host))
+	if diff := cmp.Diff(map[string]v1alpha1.DomainState{host: v1alpha1.DomainServing, alias: v1alpha1.DomainServing}, states(acme)); diff != "" {
+		t.Errorf("domains, all well (-want +got):\n%s", diff)
+	}
+}
+
 // With Ingress, the status of the Ingress has the address and the class the port, unless the status has
 // ports too; every host is served.
 func TestReachableByIngress(t *testing.T) {

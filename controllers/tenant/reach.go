@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,7 +25,7 @@ import (
 // what cannot be seen from here may still work for customers.
 func (r *Reconciler) reach(ctx context.Context, s *scope) (outcome, error) {
 	who := client.ObjectKeyFromObject(s.tenant)
-	if s.class.Spec.Routing == nil || s.class.Spec.Routing.Probe == nil {
+	if !s.asks() {
 		r.Prober.Forget(who)
 		return outcome{reason: v1alpha1.ReasonNotRequested, message: "The class asks for no probe"}, nil
 	}
@@ -32,12 +33,28 @@ func (r *Reconciler) reach(ctx context.Context, s *scope) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	if len(targets) == 0 && len(s.refused)+len(s.tls.waiting) > 0 {
+		r.Prober.Forget(who)
+		return outcome{status: metav1.ConditionUnknown, reason: v1alpha1.ReasonPending, message: "Waits for " + v1alpha1.ConditionRouted}, nil
+	}
 	if len(targets) == 0 {
 		r.Prober.Forget(who)
 		return outcome{reason: v1alpha1.ReasonNotRequested, message: "The tenant holds no host that could be asked: wildcards and shared hosts are not"}, nil
 	}
 	verdicts := r.Prober.Watch(ctx, probing.Owner{NamespacedName: who, UID: s.tenant.UID}, targets)
 	return judge(s, targets, verdicts)
+}
+
+// asks says whether the class wants the tenant's hosts to be asked.
+func (s *scope) asks() bool {
+	return s.class.Spec.Routing != nil && s.class.Spec.Routing.Probe != nil
+}
+
+// unasked says that a host has no business to answer yet: it never did, and the data plane has not accepted
+// its route.
+func (s *scope) unasked(host string) bool {
+	state, _ := s.stateBefore(host)
+	return slices.Contains(s.refused, host) && state != v1alpha1.DomainServing && state != v1alpha1.DomainUnreachable
 }
 
 // targets lists what is to be asked: every host but wildcards, by every way in. Nobody but the platform
@@ -49,7 +66,7 @@ func (r *Reconciler) targets(ctx context.Context, s *scope) ([]probing.Target, e
 	probe, find := s.class.Spec.Routing.Probe, r.newFinder(s)
 	var targets []probing.Target
 	for _, host := range s.hosts {
-		if domains.IsWildcard(host) {
+		if domains.IsWildcard(host) || s.unasked(host) {
 			continue
 		}
 		entrances, err := find.entrances(ctx, host)
@@ -105,10 +122,11 @@ func judge(s *scope, targets []probing.Target, verdicts []probing.Verdict) (outc
 		switch verdicts[i].State {
 		case probing.Good:
 			good = union(good, []string{host})
+			s.tell(host, v1alpha1.DomainServing, "")
 		case probing.Unknown:
 			open = union(open, []string{host})
 			state, message := s.stateBefore(host)
-			s.mark(host, state, message)
+			s.tell(host, state, message)
 		case probing.Bad:
 			// After a restart, both of two ways in are presumed to say the same.
 			bad = union(bad, []string{verdicts[i].Message})
@@ -138,6 +156,13 @@ func ofHost(host string, targets []probing.Target, verdicts []probing.Verdict) (
 		}
 	}
 	return bad
+}
+
+// tell marks a host unless something else is wrong with it, which its answers do not mend.
+func (s *scope) tell(host string, state v1alpha1.DomainState, message string) {
+	if !slices.Contains(s.refused, host) && s.tls.doubtful[host] == nil {
+		s.mark(host, state, message)
+	}
 }
 
 func (s *scope) mark(host string, state v1alpha1.DomainState, message string) {

@@ -16,6 +16,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/domains"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/publish"
 	"github.com/tenantry/tenantry/internal/routing"
@@ -58,6 +59,7 @@ func (r *Reconciler) route(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{}, err
 	}
 	mark(s, accepted, v1alpha1.DomainServing)
+	s.routed = true
 	if accepted != nil {
 		return outcome{}, accepted
 	}
@@ -96,11 +98,11 @@ func (r *Reconciler) suspend(ctx context.Context, s *scope) (outcome, error) {
 	return outcome{}, errSuspended
 }
 
-// holdOff publishes the class's holding backend on the hosts of a tenant that is not served yet. What
-// is served stays as it is: whatever is wrong now, customers may still be at work.
 var errSuspended = fault.NewWaiting(v1alpha1.ReasonSuspended, recheck,
 	"spec.suspended is set: the tenant's hosts do not reach its backend; schema, data and logins stay as they are")
 
+// holdOff publishes the class's holding backend on the hosts of a tenant that is not served yet. What
+// is served stays as it is: whatever is wrong now, customers may still be at work.
 func (r *Reconciler) holdOff(ctx context.Context, s *scope) error {
 	if w := s.away(); s.tenant.Spec.Suspended || w.Routing == nil || !s.claimed || len(w.Hosts) == 0 {
 		return nil
@@ -237,26 +239,42 @@ func (r *Reconciler) shadowed(ctx context.Context, w routing.Wish) (accepted, er
 	if err != nil || len(shadows) == 0 {
 		return nil, err
 	}
-	return fault.NewWaiting(v1alpha1.ReasonHostShadowed, time.Minute,
+	var hosts []string
+	for _, shadow := range shadows {
+		hosts = union(hosts, slices.DeleteFunc(slices.Clone(w.Hosts), func(h string) bool {
+			return h != shadow.Host && !domains.Covers(h, shadow.Host)
+		}))
+	}
+	return publish.Refused(hosts, fault.NewWaiting(v1alpha1.ReasonHostShadowed, time.Minute,
 		"%s: another %s asks for this host too, and the data plane may serve either; `kubectl tenant explain-host %s` names it. Delete it, and apply config/policy, which denies such routes",
-		shadows[0].Host, shadows[0].Kind, shadows[0].Host), nil
+		shadows[0].Host, shadows[0].Kind, shadows[0].Host)), nil
 }
 
-// mark tells the state of each host that the tenant holds.
+// mark tells the state of each host that the tenant holds. One that did not answer and is served answers when
+// reach says so.
 func mark(s *scope, accepted error, state v1alpha1.DomainState) {
 	refused, some := errors.AsType[*publish.NotAccepted](accepted)
+	if some {
+		s.refused = refused.Hosts
+	} else if accepted != nil {
+		s.refused = s.hosts
+	}
 	for _, d := range s.tenant.Status.Domains {
 		waits := s.tls.waiting[d.Host]
 		switch {
 		case waits != nil:
 			s.mark(d.Host, v1alpha1.DomainClaimed, waits.Message)
 		case !slices.Contains(s.hosts, d.Host):
-		case accepted != nil && (!some || slices.Contains(refused.Hosts, d.Host)):
+		case slices.Contains(s.refused, d.Host):
 			s.mark(d.Host, v1alpha1.DomainClaimed, fault.Of(accepted, "").Message)
 		case s.tls.doubtful[d.Host] != nil:
 			s.mark(d.Host, v1alpha1.DomainClaimed, s.tls.doubtful[d.Host].Message)
 		default:
-			s.mark(d.Host, state, "")
+			before, message := s.stateBefore(d.Host)
+			if before != v1alpha1.DomainUnreachable || state != v1alpha1.DomainServing || !s.asks() {
+				before, message = state, ""
+			}
+			s.mark(d.Host, before, message)
 		}
 	}
 }

@@ -42,6 +42,10 @@ type scope struct {
 	// tls is what TLS means for the hosts; those that it keeps from being served are no longer in
 	// hosts. Set by route.
 	tls secured
+	// routed says that the routes are the wanted ones, whatever the data plane says of them, and refused
+	// for which hosts it has not accepted them. Set by route.
+	routed  bool
+	refused []string
 	// shared are the values that the tenant holds on shared hosts. Set by claim.
 	shared []routing.SharedValue
 	// claims are the names of all that the tenant holds, also of what is not proved to be its own

@@ -24,7 +24,7 @@ var steps = []step{
 	{v1alpha1.ConditionMigrated, (*Reconciler).migrate, whenServed, unlimited},
 	{v1alpha1.ConditionVerified, (*Reconciler).verify, never, time.Minute},
 	{v1alpha1.ConditionIsolated, (*Reconciler).isolate, never, time.Minute},
-	{v1alpha1.ConditionRouted, (*Reconciler).route, never, time.Minute},
+	{v1alpha1.ConditionRouted, (*Reconciler).route, whenRouted, time.Minute},
 	{v1alpha1.ConditionReachable, (*Reconciler).reach, always, time.Minute},
 }
 
@@ -70,6 +70,9 @@ func never(*scope) bool { return false }
 
 // always : a host that does not answer changes nothing in what is made for the tenant.
 func always(*scope) bool { return true }
+
+// whenRouted : what is wrong with the route of one host, or with its certificate, hides nothing of the others.
+func whenRouted(s *scope) bool { return s.routed }
 
 // whenServed : a failed upgrade leaves the customer at work on the old version.
 func whenServed(s *scope) bool { return s.served() }

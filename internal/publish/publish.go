@@ -52,6 +52,9 @@ type NotAccepted struct {
 	why   error
 }
 
+// Refused is why some hosts are not served, or not for sure, though their routes are there.
+func Refused(hosts []string, why error) *NotAccepted { return &NotAccepted{Hosts: hosts, why: why} }
+
 // Error says why of the first route.
 func (e *NotAccepted) Error() string { return e.why.Error() }
 
