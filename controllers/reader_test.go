@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -173,6 +174,70 @@ func (b *bench) shrink(t *testing.T, table string, below int64) {
 		}
 		return nil
 	})
+}
+
+// A table that one tenant locks keeps nobody else's schema from being measured, and of its own it is said
+// that nobody knows. What cannot be done about a schema is said too.
+func TestQuotaBesideALock(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Class.Spec.Limits = &v1alpha1.TenantLimits{Schema: &v1alpha1.SchemaQuota{Size: new(resource.MustParse("1Mi")), WhenExceeded: v1alpha1.QuotaReport}}
+	b.settle(t)
+	locks, grows := b.tenant(t, "locks"), b.tenant(t, "grows")
+	measure := func() {
+		t.Helper()
+		b.by.Tenant.Quotas.Measure(t.Context(), false)
+		b.pass(t, locks)
+		b.pass(t, grows)
+	}
+	within := operator.Want{Condition: v1alpha1.ConditionWithinQuota, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded}
+	measure()
+	b.Expect(t, locks, within)
+	b.Expect(t, grows, within)
+
+	session := operator.Hold(t, keys(b.secret(t, locks))["uri"])
+	for _, sql := range []string{"BEGIN", "LOCK TABLE note IN ACCESS EXCLUSIVE MODE"} {
+		if _, err := session.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	operator.Exec(t, keys(b.secret(t, grows))["uri"], "INSERT INTO note (body) SELECT repeat(md5(i::text), 40) FROM generate_series(1, 2000) i")
+	measure()
+	b.Expect(t, grows, operator.Ready(), operator.Want{Condition: v1alpha1.ConditionWithinQuota, Reason: v1alpha1.ReasonQuotaExceeded})
+	b.Expect(t, locks, operator.Ready(), within)
+	measure()
+	unknown := operator.Want{Condition: v1alpha1.ConditionWithinQuota, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonNotMeasured, Message: []string{"is locked"}}
+	b.Expect(t, locks, operator.Ready(), unknown)
+	b.quietHere(t, "passes over a schema that cannot be measured", locks)
+	if _, err := session.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	measure()
+	b.Expect(t, locks, operator.Ready(), within)
+
+	// INSERT cannot be taken while the table is locked.
+	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { c.Spec.Limits.Schema.WhenExceeded = v1alpha1.QuotaRevokeInsert })
+	session = operator.Hold(t, keys(b.secret(t, grows))["uri"])
+	for _, sql := range []string{"BEGIN", "LOCK TABLE note IN ACCESS EXCLUSIVE MODE"} {
+		if _, err := session.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.pass(t, grows)
+	c := conditions.Get(grows, v1alpha1.ConditionWithinQuota)
+	if c.Status != metav1.ConditionFalse || c.Reason == v1alpha1.ReasonQuotaExceeded || !strings.Contains(c.Message, "cannot revoke INSERT") {
+		t.Errorf("INSERT could not be taken, and the condition is %s %s: %s", c.Status, c.Reason, c.Message)
+	}
+	operator.Update(t, b.Servers, grows, func(tn *v1alpha1.Tenant) { tn.Spec.Suspended = true })
+	if again := b.pass(t, grows).RequeueAfter; again > 15*time.Second {
+		t.Errorf("a suspended tenant whose INSERT could not be taken is looked at in %s, want 15s", again)
+	}
+	operator.Update(t, b.Servers, grows, func(tn *v1alpha1.Tenant) { tn.Spec.Suspended = false })
+	if _, err := session.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	b.pass(t, grows)
+	b.Expect(t, grows, operator.Ready(), operator.Want{Condition: v1alpha1.ConditionWithinQuota, Reason: v1alpha1.ReasonInsertRevoked})
 }
 
 // A schema that grows over its bound is said; INSERT goes and comes back if the class wants it so.

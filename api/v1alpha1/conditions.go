@@ -172,6 +172,8 @@ const (
 	ReasonQuotaExceeded = "QuotaExceeded"
 	// ReasonInsertRevoked : the same, and its login can add no rows until it is smaller again.
 	ReasonInsertRevoked = "InsertRevoked"
+	// ReasonNotMeasured : how large the tenant's schema is could not be found out, for longer than a sample may fail.
+	ReasonNotMeasured = "NotMeasured"
 )
 
 // Reasons of Migrated and of a MigrationSet.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/postgres"
 	"github.com/tenantry/tenantry/internal/quotas"
 )
@@ -24,6 +25,14 @@ func (r *Reconciler) quota(ctx context.Context, s *scope) error {
 	if !s.observed.Registered || s.observed.OwnerUID != s.wanted.UID {
 		return nil
 	}
+	err := r.keepQuota(ctx, s)
+	if f := fault.Of(err, v1alpha1.ReasonRetrying); f != nil {
+		conditions.False(s.tenant, v1alpha1.ConditionWithinQuota, f.Reason, f.Message)
+	}
+	return err
+}
+
+func (r *Reconciler) keepQuota(ctx context.Context, s *scope) error {
 	var policy *v1alpha1.SchemaQuota
 	if l := s.class.Spec.Limits; l != nil {
 		policy = l.Schema
@@ -33,15 +42,14 @@ func (r *Reconciler) quota(ctx context.Context, s *scope) error {
 	}
 	limit := policy.Size.Value()
 	below := limit / 100 * giveBackAt
-	size, measured := r.Quotas.Size(quotas.Schema{
+	sample := r.Quotas.Size(quotas.Schema{
 		Database: s.tdb.UID, Name: s.wanted.Schema, Tenant: client.ObjectKeyFromObject(s.tenant),
 	}, s.db, limit+1, below)
-	if !measured {
-		if conditions.Get(s.tenant, v1alpha1.ConditionWithinQuota) == nil {
-			conditions.Unknown(s.tenant, v1alpha1.ConditionWithinQuota, v1alpha1.ReasonPending, "The schema was not measured yet")
-		}
+	if sample.Missed != "" || !sample.Measured {
+		unmeasured(s, sample)
 		return nil
 	}
+	size := sample.Bytes
 	if policy.WhenExceeded == v1alpha1.QuotaRevokeInsert && size >= below {
 		revoked, err := r.holdInserts(ctx, s, size > limit)
 		if err != nil {
@@ -64,6 +72,20 @@ func (r *Reconciler) quota(ctx context.Context, s *scope) error {
 	conditions.True(s.tenant, v1alpha1.ConditionWithinQuota, v1alpha1.ReasonSucceeded,
 		fmt.Sprintf("Schema %s takes no more than %s", s.wanted.Schema, policy.Size))
 	return nil
+}
+
+// unmeasured says that nobody knows the size. That INSERT was taken is known all the same, and stays so until
+// the schema is seen to be smaller.
+func unmeasured(s *scope, sample quotas.Sample) {
+	c := conditions.Get(s.tenant, v1alpha1.ConditionWithinQuota)
+	switch {
+	case c != nil && c.Reason == v1alpha1.ReasonInsertRevoked:
+	case sample.Missed != "":
+		conditions.Unknown(s.tenant, v1alpha1.ConditionWithinQuota, v1alpha1.ReasonNotMeasured, fmt.Sprintf(
+			"Schema %s could not be measured the last times: %s", s.wanted.Schema, sample.Missed))
+	case c == nil:
+		conditions.Unknown(s.tenant, v1alpha1.ConditionWithinQuota, v1alpha1.ReasonPending, "The schema was not measured yet")
+	}
 }
 
 // holdInserts takes INSERT from a schema that is too large, and from tables that came to one that was. It

@@ -1,9 +1,11 @@
 package postgres_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/postgres"
@@ -74,7 +76,40 @@ func TestSchemaSizes(t *testing.T) {
 		}
 	}
 	sizes := must(db.SchemaSizes(t.Context(), []string{"acme", "empty", "nobody"}))(t)
-	if sizes["acme"] < 64<<10 || sizes["empty"] != 0 || len(sizes) != 1 {
+	if sizes["acme"] < 64<<10 || sizes["empty"] != 0 || sizes["nobody"] != 0 || len(sizes) != 3 {
 		t.Errorf("sizes are %v", sizes)
+	}
+}
+
+// Who holds a lock on a table, or on one of its indexes, or waits for it, keeps only its own schema from being
+// measured.
+func TestSchemaSizesBesideLocks(t *testing.T) {
+	db := newDB(t)
+	var logins []postgres.Config
+	for _, schema := range []string{"a", "b", "c", "free"} {
+		tn, app := newTenant(t, db, schema)
+		asOwner(t, db, tn, "CREATE TABLE item (t text)", "CREATE INDEX item_t ON item (t)", "GRANT TRUNCATE ON item TO "+quote(app.User()))
+		logins = append(logins, app)
+	}
+	begin := func(config postgres.Config, statements ...string) {
+		t.Helper()
+		conn := must(pgx.Connect(t.Context(), config.URI()))(t)
+		t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+		for _, sql := range append([]string{"BEGIN"}, statements...) {
+			if _, err := conn.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	begin(logins[0], "LOCK TABLE item IN ACCESS EXCLUSIVE MODE")
+	begin(admin(t, db.Config().Database()), "REINDEX TABLE b.item")
+	begin(logins[2], "SELECT FROM item")
+	go func() { _ = tryExec(t, logins[2], "TRUNCATE item") }() // It waits for the reader until the test ends.
+	eventually(t, "the TRUNCATE waits", func() bool {
+		return query(t, admin(t, db.Config().Database()), "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND relation = 'c.item'::regclass") != "0"
+	})
+	sizes := must(db.SchemaSizes(t.Context(), []string{"a", "b", "c", "free"}))(t)
+	if diff := cmp.Diff(map[string]int64{"free": sizes["free"]}, sizes); diff != "" || sizes["free"] == 0 {
+		t.Errorf("sizes beside locks (-want +got):\n%s", diff)
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/tenantry/tenantry/internal/fault"
 )
 
 // Interval is the time between two measurements of a database.
@@ -19,7 +21,11 @@ const Interval = 5 * time.Minute
 // between two passes of a steady tenant.
 const forgetAfter = time.Hour
 
-// Source reads the sizes of schemas on one database, in bytes.
+// Patience is how many samples of a schema may fail in a row before its last size counts no more.
+const Patience = 2
+
+// Source reads the sizes of schemas on one database, in bytes. It leaves out those that it cannot measure
+// since something in them is locked.
 type Source interface {
 	SchemaSizes(ctx context.Context, schemas []string) (map[string]int64, error)
 }
@@ -40,10 +46,21 @@ type Keeper struct {
 	notify  func(types.NamespacedName)
 }
 
+// Sample is what is known of the size of a schema.
+type Sample struct {
+	Bytes    int64
+	Measured bool
+	// Missed is why the last samples failed, if so many did that nobody knows any more; else "".
+	Missed string
+}
+
 type size struct {
 	bytes    int64
 	measured bool
-	asked    time.Time
+	// misses counts the samples that failed since, and why the last one did.
+	misses int
+	why    string
+	asked  time.Time
 	// marks, below and at which the tenant wants to know.
 	marks []int64
 }
@@ -53,16 +70,17 @@ func New() *Keeper {
 	return &Keeper{known: map[Schema]*size{}, sources: map[types.UID]Source{}, fresh: make(chan struct{}, 1)}
 }
 
-// Notify sets who is told of a tenant whose schema was measured for the first time or passed a mark.
+// Notify sets who is told of a tenant whose schema was measured for the first time or passed a mark, or
+// cannot be measured for long, or can again.
 func (k *Keeper) Notify(f func(types.NamespacedName)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.notify = f
 }
 
-// Size returns the last size of a schema, and false before the first measurement. Asking keeps it
-// measured; marks are sizes whose passing is news.
-func (k *Keeper) Size(schema Schema, source Source, marks ...int64) (bytes int64, measured bool) {
+// Size returns what is known of the size of a schema. Asking keeps it measured; marks are sizes whose passing
+// is news.
+func (k *Keeper) Size(schema Schema, source Source, marks ...int64) Sample {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := k.known[schema]
@@ -75,7 +93,11 @@ func (k *Keeper) Size(schema Schema, source Source, marks ...int64) (bytes int64
 		}
 	}
 	s.asked, s.marks, k.sources[schema.Database] = time.Now(), marks, source
-	return s.bytes, s.measured
+	sample := Sample{Bytes: s.bytes, Measured: s.measured}
+	if s.misses >= Patience {
+		sample.Missed = s.why
+	}
+	return sample
 }
 
 // Start measures until the context ends. It is a manager's Runnable.
@@ -127,11 +149,20 @@ func (k *Keeper) Measure(ctx context.Context, unknown bool) {
 		k.mu.Unlock()
 		sizes, err := source.SchemaSizes(ctx, names)
 		if err != nil {
-			log.FromContext(ctx).V(1).Info("Sizes not read", "database", database, "cause", err.Error())
+			log.FromContext(ctx).Info("Sizes not read", "database", database, "cause", err.Error())
+			k.take(schemas, nil, cause(err))
 			continue
 		}
-		k.take(schemas, sizes)
+		k.take(schemas, sizes, "a table of it is locked, or somebody waits for a lock on one")
 	}
+}
+
+// cause is for a status: without what differs from try to try.
+func cause(err error) string {
+	if f := fault.Of(err, ""); f.Reason != "" {
+		return f.Message
+	}
+	return "its database cannot be asked"
 }
 
 func (k *Keeper) due(unknown bool) map[types.UID][]Schema {
@@ -154,7 +185,8 @@ func (k *Keeper) due(unknown bool) map[types.UID][]Schema {
 	return due
 }
 
-func (k *Keeper) take(schemas []Schema, sizes map[string]int64) {
+// take remembers sizes, and of schemas without one why there is none.
+func (k *Keeper) take(schemas []Schema, sizes map[string]int64, why string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, schema := range schemas {
@@ -162,13 +194,24 @@ func (k *Keeper) take(schemas []Schema, sizes map[string]int64) {
 		if s == nil {
 			continue
 		}
-		bytes, news := sizes[schema.Name], !s.measured
-		for _, mark := range s.marks {
-			news = news || (s.bytes < mark) != (bytes < mark)
-		}
-		s.bytes, s.measured = bytes, true
-		if news && k.notify != nil {
+		if s.note(sizes, schema.Name, why) && k.notify != nil {
 			k.notify(schema.Tenant)
 		}
 	}
+}
+
+// note says whether a sample is news.
+func (s *size) note(sizes map[string]int64, schema, why string) (news bool) {
+	bytes, found := sizes[schema]
+	if !found {
+		s.misses++
+		news, s.why = s.misses == Patience || s.misses > Patience && s.why != why, why
+		return news
+	}
+	news = !s.measured || s.misses >= Patience
+	for _, mark := range s.marks {
+		news = news || (s.bytes < mark) != (bytes < mark)
+	}
+	s.bytes, s.measured, s.misses = bytes, true, 0
+	return news
 }
