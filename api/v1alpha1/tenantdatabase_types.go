@@ -130,6 +130,12 @@ type TenantDatabaseStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Endpoint string `json:"endpoint,omitempty"`
 
+	// transport is a digest of sslmode, certificate authority and the like, as the connection Secret has
+	// them: when it changes, the tenants' Secrets follow.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Transport string `json:"transport,omitempty"`
+
 	// identity is how the operator knows the database again after a failover or restore.
 	// +optional
 	Identity *DatabaseIdentity `json:"identity,omitempty"`

@@ -232,7 +232,7 @@ func (r *Reconciler) proofOf(s *scope) (proof, bool) {
 
 // loginKey names what the Secret is made from, besides the password.
 func loginKey(s *scope) string {
-	return fmt.Sprint(s.db.Config(), s.tdb.Spec.Endpoint, s.wanted.Schema, s.wanted.SharedSchema, s.observed.Roles.App, s.db.Config().CA(),
+	return fmt.Sprint(s.db.Config(), s.tdb.Spec.Endpoint, s.wanted.Schema, s.wanted.SharedSchema, s.observed.Roles.App, s.db.Config().Transport(),
 		s.mode(), len(s.observed.ClassLogins), s.extraKeys())
 }
 

@@ -87,7 +87,7 @@ func verdict(o client.Object) string {
 		}
 	}
 	if tdb, ok := o.(*v1alpha1.TenantDatabase); ok {
-		text.WriteString(tdb.Status.SharedVersion + tdb.Status.Endpoint)
+		text.WriteString(tdb.Status.SharedVersion + tdb.Status.Endpoint + tdb.Status.Transport)
 	}
 	return text.String()
 }

@@ -68,7 +68,7 @@ func (r *Reconciler) connect(ctx context.Context, s *scope) (string, error) {
 		return "", err
 	}
 	s.tdb.Status.ServerVersion = s.report.ServerVersion
-	s.tdb.Status.Endpoint = s.db.Config().Endpoint()
+	s.tdb.Status.Endpoint, s.tdb.Status.Transport = s.db.Config().Endpoint(), s.db.Config().Transport()
 	if err := usable(s.report); err != nil {
 		if fault.ReasonOf(err) == v1alpha1.ReasonReadOnly {
 			// Sessions keep what they began with, and the name may lead to the primary by now.

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -61,6 +63,13 @@ func (c Config) SSLMode() string { return c.sslMode }
 
 // CA returns the certificate authority in PEM, "" when the system's are trusted.
 func (c Config) CA() string { return c.caPEM }
+
+// Transport names how a connection is protected, besides the address: whatever changes of it changes what
+// clients need. It is a digest, of 16 hexadecimal digits.
+func (c Config) Transport() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", []string{c.sslMode, c.channelBinding, c.targetSession, strconv.FormatBool(c.systemCA), c.caPEM}))
+	return hex.EncodeToString(sum[:8])
+}
 
 // WithLogin returns a copy that logs in as another user.
 func (c Config) WithLogin(user, password string) Config {

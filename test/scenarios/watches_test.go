@@ -46,6 +46,30 @@ func TestChangesReachTenants(t *testing.T) {
 				w.Await(t, operator.Soon, tenant, func(bool) error { return differs("version", "4", tenant.Status.Version) })
 			},
 		},
+		"another certificate authority": {
+			change: func(t *testing.T, w *operator.World, _ *v1alpha1.Tenant) {
+				operator.Update(t, w.Servers, w.Secret, func(s *corev1.Secret) { s.Data["ca.crt"] = w.Plane.Config.CAData })
+			},
+			want: func(t *testing.T, w *operator.World, tenant *v1alpha1.Tenant) {
+				secret := secretOf(tenant)
+				w.Await(t, operator.Soon, secret, func(bool) error {
+					return differs("ca.crt", strings.TrimSpace(string(w.Plane.Config.CAData)), strings.TrimSpace(string(secret.Data["ca.crt"])))
+				})
+			},
+		},
+		"another sslmode": {
+			change: func(t *testing.T, w *operator.World, _ *v1alpha1.Tenant) {
+				operator.Update(t, w.Servers, w.Secret, func(s *corev1.Secret) {
+					s.Data["uri"] = []byte(strings.Replace(w.DSN, "sslmode=disable", "sslmode=prefer", 1))
+				})
+			},
+			want: func(t *testing.T, w *operator.World, tenant *v1alpha1.Tenant) {
+				secret := secretOf(tenant)
+				w.Await(t, operator.Soon, secret, func(bool) error {
+					return differs("sslmode in the URI", true, strings.Contains(string(secret.Data["uri"]), "sslmode=prefer"))
+				})
+			},
+		},
 		"an endpoint for tenants": {
 			change: func(t *testing.T, w *operator.World, _ *v1alpha1.Tenant) {
 				operator.Update(t, w.Servers, w.Database, func(d *v1alpha1.TenantDatabase) {
