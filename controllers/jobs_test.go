@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/rollout"
 	"github.com/tenantry/tenantry/test/operator"
 )
 
@@ -106,6 +108,47 @@ func TestCrashesAroundAJob(t *testing.T) {
 				t.Errorf("the Job is %s in the database", got)
 			}
 		})
+	}
+}
+
+// Who leaves its set while a batch forms leaves its place in the rollout to the others.
+func TestWhoLeavesAFormingBatchLeavesItsPlace(t *testing.T) {
+	t.Parallel()
+	b := byJobs(t)
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Job.BatchSize = 2 })
+	b.pass(t, b.Set)
+	acme := b.Tenant("acme")
+	b.Create(t, acme)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "waits for others"))
+	next := func() bool {
+		return b.by.Tenant.Permits.Start(rollout.Ask{
+			Set: b.Namespace + "/app", Digest: b.Set.Status.Digest, Database: string(b.Database.UID), Tenant: "x/next", MaxInFlight: 1, Now: time.Now(),
+		})
+	}
+	if next() {
+		t.Fatal("a tenant in a forming batch has no place")
+	}
+	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { c.Spec.MigrationSetRef = nil })
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	if !next() {
+		t.Error("a tenant that left the set keeps its place")
+	}
+}
+
+// What was said about a registry is not said of a set that has a Job by now.
+func TestJobInThePlaceOfAnArtifact(t *testing.T) {
+	t.Parallel()
+	b := byJobs(t)
+	base := b.Set.DeepCopy()
+	conditions.False(b.Set, v1alpha1.ConditionSourceCurrent, v1alpha1.ReasonSourceUnavailable, "the registry is away")
+	if err := b.Admin.Status().Patch(t.Context(), b.Set, client.MergeFrom(base)); err != nil {
+		t.Fatal(err)
+	}
+	b.pass(t, b.Set)
+	if c := conditions.Get(b.Set, v1alpha1.ConditionSourceCurrent); c != nil {
+		t.Errorf("a set with a Job has the condition %+v", c)
 	}
 }
 

@@ -16,6 +16,7 @@ func publishJob(ms *v1alpha1.MigrationSet) {
 	ms.Status.Format, ms.Status.Migrations = string(job.Framework), 0
 	ms.Status.Lint, ms.Status.Proposed, ms.Status.Approval = nil, nil, nil
 	ms.Status.Source, ms.Status.DryRun, ms.Status.Checkpoints = nil, nil, nil
+	conditions.Remove(ms, v1alpha1.ConditionSourceCurrent)
 	conditions.Remove(ms, v1alpha1.ConditionCheckpointsVerified)
 	conditions.Remove(ms, v1alpha1.ConditionApproved)
 }

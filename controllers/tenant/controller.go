@@ -147,8 +147,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		s.lookAgain(asideAgain)
 		note(ctx, asideErr, "aside")
 	}
-	if err == nil && len(stepErrs) == 0 {
+	switch {
+	case err != nil:
+	case len(stepErrs) == 0:
 		result.RequeueAfter = r.again(s)
+	case s.again > 0 && (result.RequeueAfter == 0 || s.again < result.RequeueAfter):
+		result.RequeueAfter = s.again
 	}
 	return r.Status.Finish(ctx, s.base, t, result, err, s.next())
 }

@@ -15,6 +15,10 @@ import (
 // more; ms is nil for these two. One of the same set that still runs is let run: nothing else may work on
 // the schema meanwhile.
 func (r *Reconciler) endStrayJob(ctx context.Context, s *scope, ms *v1alpha1.MigrationSet) error {
+	who := client.ObjectKeyFromObject(s.tenant).String()
+	if r.Batches.Leave(s.wanted.UID) { // Its Job was not made yet.
+		r.Permits.Gone(who, time.Now())
+	}
 	if !s.observed.JobLogin {
 		return nil
 	}
@@ -27,6 +31,6 @@ func (r *Reconciler) endStrayJob(ctx context.Context, s *scope, ms *v1alpha1.Mig
 			return fault.NewWaiting(v1alpha1.ReasonProgressing, jobAgain, "Job %s/%s still works on schema %s", job.Namespace, job.Name, s.wanted.Schema)
 		}
 	}
-	r.Permits.Gone(client.ObjectKeyFromObject(s.tenant).String(), time.Now())
+	r.Permits.Gone(who, time.Now())
 	return s.db.FinishJobLogin(ctx, s.wanted.UID, s.wanted.Schema)
 }

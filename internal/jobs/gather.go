@@ -61,15 +61,19 @@ func (g *Gatherer) Join(key string, m Member, size int, now time.Time) (batch []
 	return f.members, 0
 }
 
-// Leave takes a tenant out of every batch that forms: it is gone, or may not begin any more.
-func (g *Gatherer) Leave(uid string) {
+// Leave takes a tenant out of every batch that forms: it is gone, or may not begin any more. It says whether it
+// was in one.
+func (g *Gatherer) Leave(uid string) (was bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for key, f := range g.forming {
+		before := len(f.members)
 		if f.members = slices.DeleteFunc(f.members, func(o Member) bool { return o.UID == uid }); len(f.members) == 0 {
 			delete(g.forming, key)
 		}
+		was = was || len(f.members) < before
 	}
+	return was
 }
 
 // Seen tells that tenants have no Job that is not seen yet: it was found, or could not be made.
