@@ -99,12 +99,10 @@ func story(t *testing.T, w *operator.World) map[string]string {
 	t.Helper()
 	h := furnish(t, w)
 	canaries, acme, globex := h.canaries, h.acme, h.globex
-	for name, value := range map[string]string{
+	maps.Copy(canaries, map[string]string{
 		"a login that is refused": wrongCanary, "an unusable connection string": malformedCanary,
 		"a Secret written by hand": handCanary, "tenant acme": passwordOf(t, w, "acme"), "tenant globex": passwordOf(t, w, "globex"),
-	} {
-		canaries[name] = value
-	}
+	})
 	// Somebody changes the password on the server, and somebody in the Secret.
 	login := must(postgres.ParseDSN(w.DSN))(t).WithLogin(postgres.TenantRoles(w.Name, acme.Status.Schema).App, canaries["tenant acme"])
 	exec(t, w.AdminDSN, "ALTER ROLE "+quoted(login.User())+" PASSWORD '"+must(postgres.SCRAMVerifier("another one"))(t)+"'")

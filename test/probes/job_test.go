@@ -45,9 +45,9 @@ var byAJob = group{"By a Job's login", []probe{
 	{name: "its own password, for later", by: byJob, tries: "`ALTER ROLE ... PASSWORD` of itself", sql: "SET ROLE NONE; ALTER ROLE CURRENT_USER PASSWORD 'of its own'", after: anotherJob, want: harmless("it ends with the Job, and the next one gets another")},
 	{name: "its own settings, for later", by: byJob, tries: "`ALTER ROLE ... IN DATABASE ... SET` of itself", sql: "SET ROLE NONE; ALTER ROLE CURRENT_USER IN DATABASE {database} SET search_path = globex", after: anotherJob, want: harmless("a path gives no rights; the next Job gets its own")},
 	{name: "its tenant's login", by: byJob, tries: "`ALTER ROLE ... PASSWORD` of its own tenant's login", sql: "ALTER ROLE {own_app} PASSWORD 'x'", want: refused(denied)},
-	{name: "go on after the end", by: byJob, tries: "a session that stays when the Job has ended", do: goOn((*postgres.DB).FinishJobLogin), want: refused("57P01")},
+	{name: "go on after the end", by: byJob, tries: "a session that stays when the Job has ended", do: goOn(finish), want: refused("57P01")},
 	{name: "go on beside the next Job", by: byJob, tries: "a session that stays when the tenant's next Job begins", do: goOn(nextJob), want: refused("57P01")},
-	{name: "log in after the end", by: byJob, tries: "the password when the Job has ended", do: comeBack((*postgres.DB).FinishJobLogin), want: refused("28P01")},
+	{name: "log in after the end", by: byJob, tries: "the password when the Job has ended", do: comeBack(finish), want: refused("28P01")},
 	{name: "log in beside the next Job", by: byJob, tries: "the password when the tenant's next Job has begun", do: comeBack(nextJob), want: refused("28P01")},
 	{name: "log in after its time", by: byJob, tries: "the password when its time is over and nobody ended it", do: comeLate, want: refused("28P01")},
 	{name: "a tenant of another set", by: byJob, tries: "a Job of one MigrationSet for a tenant of another", do: foreignJob, want: refused(postgres.ReasonNotOwner)},
@@ -109,9 +109,13 @@ func manySessions(t *testing.T, s *stage) (string, error) {
 }
 
 // end is a way in which a Job's login ends.
-type end func(db *postgres.DB, ctx context.Context, uid, schema string) error
+type end func(ctx context.Context, db *postgres.DB, uid, schema string) error
 
-func nextJob(db *postgres.DB, ctx context.Context, uid, _ string) error {
+func finish(ctx context.Context, db *postgres.DB, uid, schema string) error {
+	return db.FinishJobLogin(ctx, uid, schema)
+}
+
+func nextJob(ctx context.Context, db *postgres.DB, uid, _ string) error {
 	_, err := db.EnableJobLogin(ctx, uid, postgres.JobTerms{MigrationSet: ownSet, SharedSchema: sharedSchema, Until: jobTime})
 	return err
 }
@@ -131,7 +135,7 @@ func goOn(by end) func(*testing.T, *stage) (string, error) {
 		t.Helper()
 		conn := must(pgx.Connect(t.Context(), job.Config.URI()))(t)
 		defer hangUp(t, conn)
-		if err := by(s.db, t.Context(), job.UID, attacker); err != nil {
+		if err := by(t.Context(), s.db, job.UID, attacker); err != nil {
 			t.Fatal(err)
 		}
 		return lastValue(t, conn, "SELECT current_user")
@@ -141,7 +145,7 @@ func goOn(by end) func(*testing.T, *stage) (string, error) {
 func comeBack(after end) func(*testing.T, *stage) (string, error) {
 	return withMallory(func(t *testing.T, s *stage, job postgres.JobLogin) (string, error) {
 		t.Helper()
-		if err := after(s.db, t.Context(), job.UID, attacker); err != nil {
+		if err := after(t.Context(), s.db, job.UID, attacker); err != nil {
 			t.Fatal(err)
 		}
 		return s.session(t, job.Config.URI(), nil, "SELECT current_user")
