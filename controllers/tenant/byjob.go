@@ -161,6 +161,9 @@ func (j *jobRun) settle(ctx context.Context, begin, byPin bool, why error) (outc
 		}
 		return outcome{}, why
 	}
+	if err := j.unrecorded(ctx, ledger, j.let || j.job != nil); err != nil {
+		return outcome{}, err
+	}
 	return j.begin(ctx, ask, work)
 }
 

@@ -49,6 +49,9 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 		}
 		return outcome{}, err
 	}
+	if err := r.baseline(ctx, s, ms, set); err != nil {
+		return outcome{}, err
+	}
 	g, err := aim(s, ms, set)
 	if err != nil {
 		return outcome{}, err
@@ -109,14 +112,7 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 	if err != nil {
 		return err
 	}
-	to := migrations.Target{
-		Schema: s.wanted.Schema, Owner: s.observed.Roles.Owner, App: s.observed.Roles.App, SharedSchema: s.wanted.SharedSchema,
-		LockTimeout:      time.Duration(ms.Spec.LockTimeoutMilliseconds) * time.Millisecond,
-		StatementTimeout: time.Duration(ms.Spec.StatementTimeoutSeconds) * time.Second,
-		Checkpoints:      checkpoints(ms),
-		Empty:            s.begun,
-		Recorded:         migrations.Version(s.version),
-	}
+	to := schemaOf(s, ms)
 	var result migrations.Result
 	r.tellIfLong(ctx, s, again, fmt.Sprintf("Migrating schema %s to version %s", s.wanted.Schema, target), func() {
 		result, err = migrations.Apply(ctx, migrator.Pool(), to, set, target)
@@ -135,6 +131,18 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 	}
 	s.version, s.digest, s.behind = string(target), set.Digest, true
 	return nil
+}
+
+// schemaOf is the tenant's schema as the engine needs it.
+func schemaOf(s *scope, ms *v1alpha1.MigrationSet) migrations.Target {
+	return migrations.Target{
+		Schema: s.wanted.Schema, Owner: s.observed.Roles.Owner, App: s.observed.Roles.App, SharedSchema: s.wanted.SharedSchema,
+		LockTimeout:      time.Duration(ms.Spec.LockTimeoutMilliseconds) * time.Millisecond,
+		StatementTimeout: time.Duration(ms.Spec.StatementTimeoutSeconds) * time.Second,
+		Checkpoints:      checkpoints(ms),
+		Empty:            s.begun,
+		Recorded:         migrations.Version(s.version),
+	}
 }
 
 // checkpoints are those that a new schema may start from.

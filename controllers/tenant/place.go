@@ -72,6 +72,9 @@ func (r *Reconciler) confirm(ctx context.Context, s *scope, tdb *v1alpha1.Tenant
 		return nil, err
 	}
 	if allowed && slices.Contains(s.class.Spec.Databases, v1alpha1.NamespacedReference{Namespace: tdb.Namespace, Name: tdb.Name}) {
+		if elsewhere, err := r.adoptedElsewhere(ctx, s, tdb); err != nil || elsewhere {
+			return nil, err
+		}
 		return tdb, nil
 	}
 	if _, found, err := r.registered(ctx, tdb, s.tenant); err != nil || found {
@@ -134,6 +137,9 @@ func (r *Reconciler) choose(ctx context.Context, s *scope) (*v1alpha1.TenantData
 		byIndex = append(byIndex, tdb)
 	}
 	if tdb, err := r.namesake(ctx, s); err != nil || tdb != nil {
+		return tdb, err
+	}
+	if tdb, err := r.adopting(ctx, s); err != nil || tdb != nil {
 		return tdb, err
 	}
 	if len(candidates) == 0 {

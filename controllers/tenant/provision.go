@@ -33,7 +33,7 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) (outcome, error) {
 		}
 	}
 	s.tenant.Status.Schema = s.wanted.Schema
-	return done(fmt.Sprintf("Schema %s belongs to role %s; login %s", s.wanted.Schema, s.observed.Roles.Owner, s.observed.Roles.App)), nil
+	return done(fmt.Sprintf("Schema %s belongs to role %s; login %s", s.wanted.Schema, s.observed.Roles.Owner, s.observed.Roles.App) + adopted(s.observed)), nil
 }
 
 // begin makes what a Tenant needs that this pass was the first to touch, without a look before: most likely
@@ -127,6 +127,9 @@ func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
 		return err
 	}
 	r.worked.Store(time.Now().UnixNano())
+	if err := r.adopt(ctx, s); err != nil {
+		return err
+	}
 	_, err := s.db.Provision(ctx, s.wanted)
 	if from := s.tenant.Annotations[v1alpha1.AnnotationAdopt]; from != "" && fault.ReasonOf(err) == v1alpha1.ReasonSchemaRetained {
 		if err = s.db.Adopt(ctx, s.wanted, from); err == nil {

@@ -137,7 +137,7 @@ func (r *Reconciler) bootstrap(ctx context.Context, s *scope) (string, error) {
 	if len(left) > 0 {
 		text += "; a scratch schema of a dry run could not be dropped yet: " + strings.Join(left, "; ")
 	}
-	return text, nil
+	return text, r.countAdoptions(ctx, s)
 }
 
 func count(status *v1alpha1.TenantDatabaseStatus, report postgres.Report) {

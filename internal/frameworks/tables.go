@@ -71,6 +71,9 @@ var tables = map[Framework]table{
 	},
 }
 
+// Table returns the name of a framework's table, "" for a framework that is not known.
+func Table(f Framework) string { return tables[f].name }
+
 // maxRows bounds what is read; who has more is no product's record.
 const maxRows = 20000
 

@@ -16,7 +16,7 @@ import (
 )
 
 // ledgerTable is in the tenant's schema, so that it travels with a dump of it.
-const ledgerTable = "tenantry_migrations"
+const ledgerTable = postgres.LedgerTable
 
 // ledgerColumns are in the order in which decodeRow reads them.
 const ledgerColumns = `version, file, checksum, state, finished, in_doubt, prefix, runner, ` +

@@ -53,6 +53,7 @@ type base struct {
 	DatabaseOID    uint32 `json:"databaseOID"`
 	HasRegistry    bool   `json:"hasRegistry"`
 	HasProof       bool   `json:"hasProof"`
+	HasAdoptions   bool   `json:"hasAdoptions"`
 	HasGroup       bool   `json:"hasGroup"`
 	GroupConnects  bool   `json:"groupConnects"`
 	PublicConnects bool   `json:"publicConnects"`
@@ -176,6 +177,10 @@ func (b *base) statements() []string {
 	}
 	if b.HasRegistry && !b.HasProof { // An operator that does not know the column leaves it alone.
 		s = append(s, "ALTER TABLE tenantry.tenant ADD COLUMN IF NOT EXISTS login_proof text NOT NULL DEFAULT ''")
+	}
+	if b.HasRegistry && !b.HasAdoptions {
+		s = append(s, `ALTER TABLE tenantry.tenant ADD COLUMN IF NOT EXISTS adopted_at timestamptz,
+			ADD COLUMN IF NOT EXISTS baseline text NOT NULL DEFAULT ''`)
 	}
 	for _, a := range additions {
 		if !slices.Contains(b.Tables, a.table) {

@@ -40,6 +40,8 @@ type registered struct {
 	Digest       string `json:"digest"`
 	MigrationSet string `json:"migration_set"`
 	Proof        string `json:"login_proof"`
+	Adopted      string `json:"adopted_at"`
+	Baseline     string `json:"baseline"`
 }
 
 const lockRowSQL = `SELECT to_jsonb(t) FROM tenantry.tenant t WHERE schema_name = $1 FOR UPDATE`

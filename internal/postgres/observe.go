@@ -58,7 +58,7 @@ func (c *catalog) observation(t Tenant) Observation {
 		o.Registered = true
 		o.OwnerUID, o.OwnerNamespace, o.OwnerName = row.UID, row.Namespace, row.Name
 		o.State, o.Version, o.Digest, o.MigrationSet = row.State, row.Version, row.Digest, row.MigrationSet
-		o.Proof = row.Proof
+		o.Proof, o.Adopted, o.Baseline = row.Proof, row.Adopted != "", row.Baseline
 	}
 	return o
 }

@@ -26,7 +26,9 @@ CREATE TABLE tenantry.tenant (
     digest        text        NOT NULL DEFAULT '',
     migration_set text        NOT NULL DEFAULT '',
     login_proof   text        NOT NULL DEFAULT '', -- see Record
-    created_at    timestamptz NOT NULL DEFAULT now()
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    adopted_at    timestamptz, -- when the schema, which was there before, became a Tenant's
+    baseline      text        NOT NULL DEFAULT '' -- the version that it then had, as somebody said
 );
 
 CREATE TABLE tenantry.domain (

@@ -66,6 +66,9 @@ type Observation struct {
 	AppOID, SecondOID uint32
 	// Proof is what Record wrote last.
 	Proof string
+	// Adopted: the schema was there before, see TakeOver. Baseline is at which version, as far as was said.
+	Adopted  bool
+	Baseline string
 	// JobLogin: a Job was let into the schema, and its login was not taken away yet.
 	JobLogin bool
 	// Domains are the tenant's hosts by the registry's word, the primary one first.

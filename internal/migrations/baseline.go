@@ -1,0 +1,95 @@
+package migrations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/postgres"
+)
+
+// ReasonBaselineRequired: nobody said which migrations a schema has that was made without the engine.
+const ReasonBaselineRequired = "BaselineRequired"
+
+// BaselineRunner stands in the ledger in the place of a session for what was recorded and never run.
+const BaselineRunner = "baseline"
+
+// Baseline makes sure that a schema which was made without the engine is not migrated from its beginning. It
+// records all numbered migrations of the set up to a version as done, in one transaction and with their present
+// checksums, and runs none of them. A ledger that has rows is left as it is, whatever the version: it knows
+// better. An empty schema needs no baseline and gets none.
+//
+// It returns the version at which the schema then stands, "" for none. It may be called again after any error,
+// and by any number of runners. Errors are faults: BaselineRequired where the schema has something in it, no
+// ledger, and the version is "".
+func Baseline(ctx context.Context, pool *pgxpool.Pool, t Target, set *Set, version Version) (Version, error) {
+	r := &runner{pool: pool, target: t, set: set, policy: defaultPolicy}
+	defer r.release(ctx)
+	conn, err := r.session(ctx)
+	if err != nil {
+		return "", err
+	}
+	applied, _, err := t.readLedger(ctx, conn)
+	if err != nil || len(applied) > 0 {
+		return Current(applied), err
+	}
+	if empty, err := t.holdsNothing(ctx, conn); err != nil || empty {
+		return "", err
+	}
+	m, known := set.At(version)
+	switch {
+	case version == "":
+		return "", fault.NewInvalid(ReasonBaselineRequired,
+			"schema %q has tables and no record of its migrations; say at which version it stands", t.Schema)
+	case !known || m.Repeatable:
+		return "", &UnknownVersion{Target: version, Latest: set.Latest()}
+	}
+	err = t.writeBaseline(ctx, conn, set, m.Version)
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "23505" {
+		// Another runner was faster, at the ledger or at its rows.
+		r.rollback(ctx, conn)
+		applied, _, err = t.readLedger(ctx, conn)
+		return Current(applied), err
+	}
+	if err != nil {
+		r.rollback(ctx, conn)
+		return "", postgres.Fault(err, fmt.Sprintf("cannot record the baseline of schema %q", t.Schema))
+	}
+	return m.Version, nil
+}
+
+// writeBaseline keeps the session's own search_path: nothing of the schema is named without it.
+func (t Target) writeBaseline(ctx context.Context, conn *pgconn.PgConn, set *Set, version Version) error {
+	var rows []Applied
+	for i := range set.Migrations {
+		if m := &set.Migrations[i]; !m.Repeatable && m.Version.Compare(version) <= 0 {
+			row := m.row(Done)
+			row.Runner = BaselineRunner
+			rows = append(rows, row)
+		}
+	}
+	var s script
+	s.own(0, "BEGIN", "SET LOCAL ROLE "+ident(t.Owner), "SET LOCAL lock_timeout = "+milliseconds(t.lockTimeout()))
+	s.own(0, t.createLedger()...)
+	s.claim(0, t.insertRows(rows...))
+	s.commit(0)
+	_, err := s.run(ctx, conn)
+	return err
+}
+
+// holdsNothing tells whether the schema has nothing in it but perhaps a ledger.
+func (t Target) holdsNothing(ctx context.Context, conn *pgconn.PgConn) (bool, error) {
+	var s script
+	s.own(0, "SET LOCAL ROLE "+ident(t.Owner), `SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace n ON n.oid = d.refobjid
+	WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND n.nspname = `+literal(t.Schema)+`
+		AND d.objid IS DISTINCT FROM `+regclass(t.Schema, ledgerTable)+` LIMIT 1`)
+	results, err := s.run(ctx, conn)
+	if err != nil {
+		return false, postgres.Fault(err, fmt.Sprintf("cannot look into schema %q", t.Schema))
+	}
+	return len(results[1].Rows) == 0, nil
+}
