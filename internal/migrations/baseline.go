@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -29,35 +30,46 @@ const BaselineRunner = "baseline"
 func Baseline(ctx context.Context, pool *pgxpool.Pool, t Target, set *Set, version Version) (Version, error) {
 	r := &runner{pool: pool, target: t, set: set, policy: defaultPolicy}
 	defer r.release(ctx)
+	for try := 1; ; try++ {
+		at, err := r.baseline(ctx, version)
+		pg, _ := errors.AsType[*pgconn.PgError](err)
+		met := pg != nil && slices.Contains(alreadyThere, pg.Code)
+		if met && try < r.policy.tries && pause(ctx, r.policy, try) {
+			continue
+		}
+		if err == nil || fault.ReasonOf(err) != "" {
+			return at, err
+		}
+		return "", postgres.Fault(err, fmt.Sprintf("cannot record the baseline of schema %q", t.Schema))
+	}
+}
+
+// alreadyThere are the answers to one of two runners that make the ledger, or its rows, at the same time.
+var alreadyThere = []string{"23505", "42710", "42P07"}
+
+func (r *runner) baseline(ctx context.Context, version Version) (Version, error) {
 	conn, err := r.session(ctx)
 	if err != nil {
 		return "", err
 	}
-	applied, _, err := t.readLedger(ctx, conn)
+	applied, _, err := r.target.readLedger(ctx, conn)
 	if err != nil || len(applied) > 0 {
 		return Current(applied), err
 	}
-	if empty, err := t.holdsNothing(ctx, conn); err != nil || empty {
+	if empty, err := r.target.holdsNothing(ctx, conn); err != nil || empty {
 		return "", err
 	}
-	m, known := set.At(version)
+	m, known := r.set.At(version)
 	switch {
 	case version == "":
 		return "", fault.NewInvalid(ReasonBaselineRequired,
-			"schema %q has tables and no record of its migrations; say at which version it stands", t.Schema)
+			"schema %q has tables and no record of its migrations; say at which version it stands", r.target.Schema)
 	case !known || m.Repeatable:
-		return "", &UnknownVersion{Target: version, Latest: set.Latest()}
+		return "", &UnknownVersion{Target: version, Latest: r.set.Latest()}
 	}
-	err = t.writeBaseline(ctx, conn, set, m.Version)
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "23505" {
-		// Another runner was faster, at the ledger or at its rows.
+	if err := r.target.writeBaseline(ctx, conn, r.set, m.Version); err != nil {
 		r.rollback(ctx, conn)
-		applied, _, err = t.readLedger(ctx, conn)
-		return Current(applied), err
-	}
-	if err != nil {
-		r.rollback(ctx, conn)
-		return "", postgres.Fault(err, fmt.Sprintf("cannot record the baseline of schema %q", t.Schema))
+		return "", err
 	}
 	return m.Version, nil
 }
