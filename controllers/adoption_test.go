@@ -347,6 +347,32 @@ func TestAdoptionByJob(t *testing.T) {
 	}
 }
 
+// A schema that its tool migrated until now, by files of the set's format, tells its version itself; a record
+// that tells no version of the set does not.
+func TestAdoptionReadsTheToolsTable(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Files.Data = map[string]string{}
+	for name, text := range operator.Migrations(3) {
+		b.Files.Data[name] = "-- +goose Up\n" + text
+	}
+	b.settle(t)
+	b.script(t, fmt.Sprintf("GRANT %q TO %q; SET ROLE %[1]q;", b.legacy(t, "shop"), b.login())+
+		`CREATE TABLE shop.goose_db_version (id serial, version_id bigint, is_applied boolean, tstamp timestamp);
+		INSERT INTO shop.goose_db_version (version_id, is_applied) VALUES (0, true), (1, true), (2, true), (7, true)`)
+	b.adopt(t, b.entry("shop", "acme", ""))
+	acme, before := b.shop(t, "acme"), b.notes(t, "shop")
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonBaselineRequired, "goose_db_version has version 7, and the set has not"))
+	b.script(t, "DELETE FROM shop.goose_db_version WHERE version_id = 7")
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	b.wantLedger(t, "1 baseline, 2 baseline, 3 ")
+	if got := b.notes(t, "shop"); got != before {
+		t.Errorf("the rows are %s, were %s", got, before)
+	}
+}
+
 // A class that names a MigrationSet only later does not make its adopted tenants begin with the first file.
 func TestAdoptedBeforeTheSet(t *testing.T) {
 	t.Parallel()

@@ -118,12 +118,14 @@ func (r *Reconciler) baselineOf(ctx context.Context, s *scope, entry *v1alpha1.S
 	if err != nil {
 		return "", err
 	}
-	table := postgres.LedgerTable
+	table, told := postgres.LedgerTable, false
 	if ms.Spec.Job != nil {
 		table = frameworks.Table(frameworks.Framework(ms.Spec.Job.Framework))
+	} else if tool := frameworks.Of(set.Format); tool != "" {
+		told = found.HasTable(frameworks.Table(tool))
 	}
 	switch has := found.HasTable(table); {
-	case entry.BaselineVersion == "" && !has && !found.Empty:
+	case entry.BaselineVersion == "" && !has && !told && !found.Empty:
 		return "", baselineRequired(s, ms)
 	case entry.BaselineVersion == "":
 		return "", nil

@@ -7,6 +7,7 @@ import (
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/frameworks"
 	"github.com/tenantry/tenantry/internal/migrations"
+	"github.com/tenantry/tenantry/internal/postgres"
 )
 
 // baseline brings the version of an adopted schema into its ledger and the registry before any migration is
@@ -17,11 +18,14 @@ func (r *Reconciler) baseline(ctx context.Context, s *scope, ms *v1alpha1.Migrat
 	if !s.observed.Adopted || s.version != "" || s.digest != "" {
 		return nil
 	}
-	version, err := recordedBaseline(s, ms, set)
+	migrator, err := r.Pools.Migrator(ctx, s.tdb, s.wanted.MigrationSet)
 	if err != nil {
 		return err
 	}
-	migrator, err := r.Pools.Migrator(ctx, s.tdb, s.wanted.MigrationSet)
+	version, err := recordedBaseline(s, ms, set)
+	if err == nil && version == "" {
+		version, err = toldBaseline(ctx, s, migrator, set)
+	}
 	if err != nil {
 		return err
 	}
@@ -61,6 +65,32 @@ func recordedBaseline(s *scope, ms *v1alpha1.MigrationSet, set *migrations.Set) 
 		return "", nil //nolint:nilerr // An entry for another schema says nothing of this one.
 	}
 	return listedVersion(s, ms, set, entry)
+}
+
+// toldBaseline is the version that the record of the tool says by whose format the set is written, if the
+// schema was migrated by that tool.
+func toldBaseline(ctx context.Context, s *scope, migrator *postgres.DB, set *migrations.Set) (string, error) {
+	framework := frameworks.Of(set.Format)
+	if framework == "" {
+		return "", nil
+	}
+	ledger, err := frameworks.Read(ctx, migrator.Pool(), framework, s.wanted.Schema, s.observed.Roles.Owner)
+	if err != nil {
+		return "", err
+	}
+	var versions []string
+	for i := range set.Migrations {
+		if m := &set.Migrations[i]; !m.Repeatable {
+			versions = append(versions, string(m.Version))
+		}
+	}
+	version, err := ledger.Baseline(versions)
+	if err != nil {
+		return "", fault.NewInvalid(v1alpha1.ReasonBaselineRequired,
+			"Schema %s: %s. Set baselineVersion of %s in spec.adoptions of TenantDatabase %s/%s to the version at which the schema stands",
+			s.wanted.Schema, err, s.wanted.Schema, s.tdb.Namespace, s.tdb.Name)
+	}
+	return version, nil
 }
 
 // unrecorded refuses to run a program's migrations from the first on a schema that was adopted with tables, and

@@ -241,3 +241,28 @@ func TestTakeOverMeetsALock(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Rights that others were given stay theirs, and are told; what PUBLIC and the operator's own roles had goes.
+func TestTakeOverKeepsWhatOthersHave(t *testing.T) {
+	db := newDB(t)
+	newTenant(t, db, "other")
+	product := legacy(t, db, "acme")
+	database := db.Config().Database()
+	report := "report_of_" + database
+	exec(t, admin(t, database), "CREATE ROLE "+quote(report), "GRANT USAGE ON SCHEMA acme TO "+quote(report), "GRANT SELECT ON acme.part TO "+quote(report),
+		"GRANT USAGE ON SCHEMA acme TO "+quote(postgres.TenantRoles(database, "other").App), "GRANT "+quote(product)+" TO "+quote(db.Config().User()))
+	if err := db.TakeOver(t.Context(), tenant("acme"), ""); err != nil {
+		t.Fatal(err)
+	}
+	o := observe(t, db, tenant("acme"))
+	if len(o.Drift) > 0 || len(o.Foreign) != 1 || o.Foreign[0].Mend != "REVOKE USAGE ON SCHEMA \"acme\" FROM "+quote(report) {
+		t.Errorf("drift %v, foreign %v", o.Drift, o.Foreign)
+	}
+	for role, want := range map[string]string{
+		report: "true true", postgres.TenantRoles(database, "other").App: "false false", product: "false false", "public": "false false",
+	} {
+		if got := query(t, admin(t, database), "SELECT has_schema_privilege($1, 'acme', 'USAGE') || ' ' || has_table_privilege($1, 'acme.part', 'SELECT')", role); got != want {
+			t.Errorf("%s: %s, want %s", role, got, want)
+		}
+	}
+}
