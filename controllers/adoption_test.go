@@ -16,12 +16,12 @@ import (
 	"github.com/tenantry/tenantry/test/operator"
 )
 
-// legacy makes a schema as a product without an operator has it: at version 2 of the world's migrations, with
+// legacy makes the schema shop as a product without an operator has it: at version 2 of the world's migrations, with
 // rows, made by a login of the product.
-func (b *bench) legacy(t *testing.T, schema string) (product string) {
+func (b *bench) legacy(t *testing.T) (product string) {
 	t.Helper()
 	product = "product_" + b.Name
-	b.script(t, strings.NewReplacer("$P", product, "$S", schema).Replace(`
+	b.script(t, strings.NewReplacer("$P", product, "$S", "shop").Replace(`
 		DO $$BEGIN IF to_regrole('$P') IS NULL THEN CREATE ROLE $P; END IF; END$$;
 		CREATE SCHEMA $S AUTHORIZATION $P; SET ROLE $P;
 		CREATE TABLE $S.note (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text NOT NULL, c2 integer);
@@ -29,10 +29,10 @@ func (b *bench) legacy(t *testing.T, schema string) (product string) {
 	return product
 }
 
-// notes is a fingerprint of the rows of a schema that legacy made, whatever columns came since.
-func (b *bench) notes(t *testing.T, schema string) string {
+// notes is a fingerprint of the rows that legacy made, whatever columns came since.
+func (b *bench) notes(t *testing.T) string {
 	t.Helper()
-	return operator.Query[string](t, b.AdminDSN, "SELECT count(*) || md5(string_agg(id || body || c2, ',' ORDER BY id)) FROM "+schema+".note")
+	return operator.Query[string](t, b.AdminDSN, "SELECT count(*) || md5(string_agg(id || body || c2, ',' ORDER BY id)) FROM shop.note")
 }
 
 // adopt lists schemas in the spec of the world's database and lets it see them.
@@ -42,9 +42,9 @@ func (b *bench) adopt(t *testing.T, entries ...v1alpha1.SchemaAdoption) {
 	b.pass(t, b.Database)
 }
 
-func (b *bench) entry(schema, tenant, baseline string) v1alpha1.SchemaAdoption {
+func (b *bench) entry(schema, baseline string) v1alpha1.SchemaAdoption {
 	return v1alpha1.SchemaAdoption{
-		SchemaName: schema, TenantRef: v1alpha1.NamespacedReference{Namespace: b.Namespace, Name: tenant}, BaselineVersion: baseline,
+		SchemaName: schema, TenantRef: v1alpha1.NamespacedReference{Namespace: b.Namespace, Name: "acme"}, BaselineVersion: baseline,
 	}
 }
 
@@ -70,8 +70,10 @@ func (b *bench) asked(t *testing.T, tenant *v1alpha1.Tenant) {
 
 const baselineRows = `SELECT string_agg(version || ' ' || runner, ', ' ORDER BY version) FROM shop.tenantry_migrations`
 
-func (b *bench) wantLedger(t *testing.T, want string) {
+// wantLedger : up to the baseline nothing ran, and the file above it did.
+func (b *bench) wantLedger(t *testing.T) {
 	t.Helper()
+	const want = "1 baseline, 2 baseline, 3 "
 	if got := operator.Query[string](t, b.AdminDSN, baselineRows); got != want {
 		t.Errorf("the ledger is %q, want %q", got, want)
 	}
@@ -82,12 +84,12 @@ func (b *bench) wantLedger(t *testing.T, want string) {
 func TestAdoptSchema(t *testing.T) {
 	t.Parallel()
 	b := newBench(t).settle(t)
-	product, before := b.legacy(t, "shop"), ""
-	before = b.notes(t, "shop")
+	product := b.legacy(t)
+	before := b.notes(t)
 	acme := b.shop(t, "acme")
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaNameTaken, `schema "shop" exists and is no Tenant's`))
-	b.adopt(t, b.entry("shop", "acme", "0002"))
+	b.adopt(t, b.entry("shop", "0002"))
 	if diff := cmp.Diff(&v1alpha1.AdoptionStatus{Listed: 1, Waiting: []string{"shop"}}, b.Database.Status.Adoptions); diff != "" {
 		t.Errorf("status.adoptions (-want +got):\n%s", diff)
 	}
@@ -99,10 +101,10 @@ func TestAdoptSchema(t *testing.T) {
 		Condition: "SchemaReady", Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded, Message: []string{"adopted with what was in it, baseline 2"},
 	})
 	b.script(t, fmt.Sprintf("REVOKE %q FROM %q", product, b.login()))
-	if got := b.notes(t, "shop"); got != before {
+	if got := b.notes(t); got != before {
 		t.Errorf("the rows are %s, were %s", got, before)
 	}
-	b.wantLedger(t, "1 baseline, 2 baseline, 3 ")
+	b.wantLedger(t)
 	if diff := cmp.Diff([]string{"id", "body", "c2", "c3"}, operator.Columns(t, b.AdminDSN, "shop", "note")); diff != "" {
 		t.Errorf("columns (-want +got):\n%s", diff)
 	}
@@ -134,9 +136,9 @@ func TestAdoptSchema(t *testing.T) {
 // This test counts writes and does not run beside others.
 func TestAdoptedSchemaCostsNoWritesAtRest(t *testing.T) {
 	b := newBench(t).settle(t)
-	product := b.legacy(t, "shop")
+	product := b.legacy(t)
 	b.script(t, fmt.Sprintf("GRANT %q TO %q", product, b.login()))
-	b.adopt(t, b.entry("shop", "acme", "2"))
+	b.adopt(t, b.entry("shop", "2"))
 	acme := b.shop(t, "acme")
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Ready())
@@ -155,9 +157,9 @@ func TestAdoptionIsNobodyElses(t *testing.T) {
 	b.Database.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}
 	b.Set.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}
 	b.settle(t)
-	b.script(t, fmt.Sprintf("GRANT %q TO %q", b.legacy(t, "shop"), b.login()))
-	before := b.notes(t, "shop")
-	b.adopt(t, b.entry("shop", "acme", "2"))
+	b.script(t, fmt.Sprintf("GRANT %q TO %q", b.legacy(t), b.login()))
+	before := b.notes(t)
+	b.adopt(t, b.entry("shop", "2"))
 	elsewhere := b.Namespace + "-evil"
 	b.Create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: elsewhere}})
 	namesake := b.Tenant("acme")
@@ -175,7 +177,7 @@ func TestAdoptionIsNobodyElses(t *testing.T) {
 		b.pass(t, tn)
 		b.Expect(t, tn, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaNameTaken, `schema "shop" is taken; choose another schemaName`))
 	}
-	if got := b.notes(t, "shop"); got != before {
+	if got := b.notes(t); got != before {
 		t.Errorf("the rows are %s, were %s", got, before)
 	}
 }
@@ -193,27 +195,27 @@ func TestAdoptionThatDoesNotFit(t *testing.T) {
 		waits     bool
 	}{
 		"no version": {
-			entry: func(b *bench) v1alpha1.SchemaAdoption { return b.entry("shop", "acme", "") }, schema: "shop",
+			entry: func(b *bench) v1alpha1.SchemaAdoption { return b.entry("shop", "") }, schema: "shop",
 			condition: "SchemaReady", reason: v1alpha1.ReasonBaselineRequired, says: "Set baselineVersion of shop in spec.adoptions of TenantDatabase",
 		},
 		"a version that is none": {
-			entry: func(b *bench) v1alpha1.SchemaAdoption { return b.entry("shop", "acme", "9") }, schema: "shop",
+			entry: func(b *bench) v1alpha1.SchemaAdoption { return b.entry("shop", "9") }, schema: "shop",
 			condition: "SchemaReady", reason: v1alpha1.ReasonUnknownVersion, says: `MigrationSet "app" has no version 9; its newest is 3`,
 		},
 		"another schema than the Tenant's": {
-			entry:     func(b *bench) v1alpha1.SchemaAdoption { return b.entry("shop", "acme", "2") },
+			entry:     func(b *bench) v1alpha1.SchemaAdoption { return b.entry("shop", "2") },
 			condition: "DatabaseReady", reason: v1alpha1.ReasonInvalidAdoption, says: "Create the Tenant anew with spec.schemaName: shop",
 		},
 		"no such schema": {
-			entry: func(b *bench) v1alpha1.SchemaAdoption { return b.entry("depot", "acme", "2") }, schema: "depot",
+			entry: func(b *bench) v1alpha1.SchemaAdoption { return b.entry("depot", "2") }, schema: "depot",
 			condition: "SchemaReady", reason: v1alpha1.ReasonAdoptionBlocked, says: "there is none of this name", waits: true,
 		},
 		"a version of nothing": {
-			entry: func(b *bench) v1alpha1.SchemaAdoption { return b.entry("depot", "acme", "2") }, schema: "depot", do: "CREATE SCHEMA depot",
+			entry: func(b *bench) v1alpha1.SchemaAdoption { return b.entry("depot", "2") }, schema: "depot", do: "CREATE SCHEMA depot",
 			condition: "SchemaReady", reason: v1alpha1.ReasonInvalidAdoption, says: "the schema is empty. Take it out",
 		},
 		"a ledger and a version": {
-			entry: func(b *bench) v1alpha1.SchemaAdoption { return b.entry("depot", "acme", "2") }, schema: "depot",
+			entry: func(b *bench) v1alpha1.SchemaAdoption { return b.entry("depot", "2") }, schema: "depot",
 			do:        "CREATE SCHEMA depot; CREATE TABLE depot.tenantry_migrations (version text)",
 			condition: "SchemaReady", reason: v1alpha1.ReasonInvalidAdoption, says: "the schema has a record of its own (tenantry_migrations)",
 		},
@@ -221,7 +223,7 @@ func TestAdoptionThatDoesNotFit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t).settle(t)
-			b.script(t, fmt.Sprintf("GRANT %q TO %q;", b.legacy(t, "shop"), b.login())+tt.do)
+			b.script(t, fmt.Sprintf("GRANT %q TO %q;", b.legacy(t), b.login())+tt.do)
 			b.adopt(t, tt.entry(b))
 			acme := b.Tenant("acme")
 			acme.Spec.SchemaName = tt.schema
@@ -247,7 +249,7 @@ func TestAdoptionDecidesThePlace(t *testing.T) {
 	second := b.second(t, 0)
 	b.settle(t)
 	operator.Update(t, b.Servers, second, func(tdb *v1alpha1.TenantDatabase) {
-		tdb.Spec.Adoptions = []v1alpha1.SchemaAdoption{b.entry("shop", "acme", "2")}
+		tdb.Spec.Adoptions = []v1alpha1.SchemaAdoption{b.entry("shop", "2")}
 	})
 	acme := b.shop(t, "acme")
 	b.pass(t, acme)
@@ -267,16 +269,16 @@ func TestCrashesAroundAnAdoption(t *testing.T) {
 	prepare := func(t *testing.T) (*bench, string) {
 		t.Helper()
 		b := newBench(t).settle(t)
-		b.script(t, fmt.Sprintf("GRANT %q TO %q;", b.legacy(t, "shop"), b.login()))
-		b.adopt(t, b.entry("shop", "acme", "2"))
-		return b, b.notes(t, "shop")
+		b.script(t, fmt.Sprintf("GRANT %q TO %q;", b.legacy(t), b.login()))
+		b.adopt(t, b.entry("shop", "2"))
+		return b, b.notes(t)
 	}
 	check := func(t *testing.T, b *bench, acme *v1alpha1.Tenant, before string) {
 		t.Helper()
 		b.pass(t, acme)
 		b.Expect(t, acme, operator.Ready())
-		b.wantLedger(t, "1 baseline, 2 baseline, 3 ")
-		if got := b.notes(t, "shop"); got != before {
+		b.wantLedger(t)
+		if got := b.notes(t); got != before {
 			t.Errorf("the rows are %s, were %s", got, before)
 		}
 	}
@@ -325,12 +327,12 @@ func TestCrashesAroundAnAdoption(t *testing.T) {
 func TestAdoptionByJob(t *testing.T) {
 	t.Parallel()
 	b := byJobs(t)
-	b.script(t, fmt.Sprintf("GRANT %q TO %q;", b.legacy(t, "shop"), b.login()))
-	b.adopt(t, b.entry("shop", "acme", "7"))
+	b.script(t, fmt.Sprintf("GRANT %q TO %q;", b.legacy(t), b.login()))
+	b.adopt(t, b.entry("shop", "7"))
 	acme := b.shop(t, "acme")
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonInvalidAdoption, "runs a Job, whose framework has a record of its own (schema_migrations). Take it out"))
-	b.adopt(t, b.entry("shop", "acme", ""))
+	b.adopt(t, b.entry("shop", ""))
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonBaselineRequired, "the record of Rails (schema_migrations) is not there or empty"))
 	b.script(t, fmt.Sprintf("SET ROLE %q; CREATE TABLE shop.schema_migrations (version varchar PRIMARY KEY)", "product_"+b.Name))
@@ -357,18 +359,18 @@ func TestAdoptionReadsTheToolsTable(t *testing.T) {
 		b.Files.Data[name] = "-- +goose Up\n" + text
 	}
 	b.settle(t)
-	b.script(t, fmt.Sprintf("GRANT %q TO %q; SET ROLE %[1]q;", b.legacy(t, "shop"), b.login())+
+	b.script(t, fmt.Sprintf("GRANT %q TO %q; SET ROLE %[1]q;", b.legacy(t), b.login())+
 		`CREATE TABLE shop.goose_db_version (id serial, version_id bigint, is_applied boolean, tstamp timestamp);
 		INSERT INTO shop.goose_db_version (version_id, is_applied) VALUES (0, true), (1, true), (2, true), (7, true)`)
-	b.adopt(t, b.entry("shop", "acme", ""))
-	acme, before := b.shop(t, "acme"), b.notes(t, "shop")
+	b.adopt(t, b.entry("shop", ""))
+	acme, before := b.shop(t, "acme"), b.notes(t)
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonBaselineRequired, "goose_db_version has version 7, and the set has not"))
 	b.script(t, "DELETE FROM shop.goose_db_version WHERE version_id = 7")
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Ready())
-	b.wantLedger(t, "1 baseline, 2 baseline, 3 ")
-	if got := b.notes(t, "shop"); got != before {
+	b.wantLedger(t)
+	if got := b.notes(t); got != before {
 		t.Errorf("the rows are %s, were %s", got, before)
 	}
 }
@@ -380,8 +382,8 @@ func TestAdoptedBeforeTheSet(t *testing.T) {
 	ref := b.Class.Spec.MigrationSetRef
 	b.Class.Spec.MigrationSetRef = nil
 	b.settle(t)
-	b.script(t, fmt.Sprintf("GRANT %q TO %q;", b.legacy(t, "shop"), b.login()))
-	b.adopt(t, b.entry("shop", "acme", ""))
+	b.script(t, fmt.Sprintf("GRANT %q TO %q;", b.legacy(t), b.login()))
+	b.adopt(t, b.entry("shop", ""))
 	acme := b.shop(t, "acme")
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Ready())
@@ -389,8 +391,8 @@ func TestAdoptedBeforeTheSet(t *testing.T) {
 	b.pass(t, b.Set)
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonBaselineRequired, "Set baselineVersion of shop"))
-	b.adopt(t, b.entry("shop", "acme", "2"))
+	b.adopt(t, b.entry("shop", "2"))
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Ready())
-	b.wantLedger(t, "1 baseline, 2 baseline, 3 ")
+	b.wantLedger(t)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/tenantry/tenantry/internal/postgres"
 )
 
-// ReasonBaselineRequired: nobody said which migrations a schema has that was made without the engine.
+// ReasonBaselineRequired says that nobody told which migrations a schema has that was made without the engine.
 const ReasonBaselineRequired = "BaselineRequired"
 
 // BaselineRunner stands in the ledger in the place of a session for what was recorded and never run.

@@ -23,11 +23,11 @@ INSERT INTO orders VALUES (4, 'four');
 `
 
 // handMade is a schema at version 3 that no engine made.
-func (db *database) handMade(t *testing.T, schema string) Target {
+func (db *database) handMade(t *testing.T) Target {
 	t.Helper()
-	to := db.tenant(t, schema)
-	db.exec(t, "SET ROLE "+ident(to.Owner)+"; CREATE TABLE "+schema+".orders (id int PRIMARY KEY, note text); RESET ROLE",
-		"INSERT INTO "+schema+".orders VALUES (7, 'kept')")
+	to := db.tenant(t, "acme")
+	db.exec(t, "SET ROLE "+ident(to.Owner)+"; CREATE TABLE acme.orders (id int PRIMARY KEY, note text); RESET ROLE",
+		"INSERT INTO acme.orders VALUES (7, 'kept')")
 	return to
 }
 
@@ -40,7 +40,7 @@ func (db *database) wantOrders(t *testing.T, to Target, want string) {
 
 func TestBaseline(t *testing.T) {
 	onServers(t, func(t *testing.T, db *database) {
-		set, to := load(t, shopWithHistory), db.handMade(t, "acme")
+		set, to := load(t, shopWithHistory), db.handMade(t)
 		if _, err := Baseline(t.Context(), db.pool, to, set, ""); fault.ReasonOf(err) != ReasonBaselineRequired || fault.KindOf(err) != fault.Invalid {
 			t.Fatalf("without a version: %v", err)
 		}
@@ -87,7 +87,7 @@ func TestBaselineOfNothing(t *testing.T) {
 // What stands in the ledger's place is not written into.
 func TestBaselineMeetsAnotherTable(t *testing.T) {
 	onServers(t, func(t *testing.T, db *database) {
-		set, to := load(t, shopWithHistory), db.handMade(t, "acme")
+		set, to := load(t, shopWithHistory), db.handMade(t)
 		db.exec(t, "CREATE VIEW acme.tenantry_migrations AS SELECT 1 AS version")
 		if _, err := Baseline(t.Context(), db.pool, to, set, "3"); fault.ReasonOf(err) != ReasonLedgerUnusable {
 			t.Errorf("%v", err)
@@ -97,7 +97,7 @@ func TestBaselineMeetsAnotherTable(t *testing.T) {
 
 func TestManyBaselinesAtOnce(t *testing.T) {
 	onServers(t, func(t *testing.T, db *database) {
-		set, to := load(t, shopWithHistory), db.handMade(t, "acme")
+		set, to := load(t, shopWithHistory), db.handMade(t)
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
@@ -125,7 +125,7 @@ func TestKilledBaseline(t *testing.T) {
 			fmt.Fprintf(&text, "-- file %04d_never.sql --\nINSERT INTO orders VALUES (%d);\n", i+1, i+100)
 		}
 		text.WriteString("-- file 0013_more.sql --\nINSERT INTO orders VALUES (4, 'four');\n")
-		set, to := load(t, text.String()), db.handMade(t, "acme")
+		set, to := load(t, text.String()), db.handMade(t)
 		t.Run("before its commit", func(t *testing.T) {
 			held, err := db.admin.Begin(t.Context())
 			if err != nil {

@@ -1,6 +1,7 @@
 -- What is in a schema, and who owns it, as one JSON document. $1 schema. Parts of tables (indexes, row types,
--- the sequences of their columns) follow their table and are left out, and so is what has no owner. The names
--- are the server's own, qualified and quoted. What an extension made is told by the extension alone.
+-- the sequences of their columns) follow their table and are left out; so are what has no owner, and the
+-- functions that the server makes with a range type, which are the superuser's. The names are the server's
+-- own, qualified and quoted. What an extension made is told by the extension alone.
 WITH nsp AS MATERIALIZED (
     SELECT oid, nspowner FROM pg_catalog.pg_namespace WHERE nspname = $1
 ), every (classid, objid, owner, kind) AS (
@@ -17,6 +18,7 @@ WITH nsp AS MATERIALIZED (
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
     UNION ALL
     SELECT 'pg_catalog.pg_proc'::regclass::oid, p.oid, p.proowner, 'ROUTINE' FROM nsp JOIN pg_catalog.pg_proc p ON p.pronamespace = nsp.oid
+    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
     UNION ALL
     SELECT 'pg_catalog.pg_operator'::regclass::oid, o.oid, o.oprowner, 'OPERATOR' FROM nsp JOIN pg_catalog.pg_operator o ON o.oprnamespace = nsp.oid
     UNION ALL

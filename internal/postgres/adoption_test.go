@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -15,14 +14,14 @@ import (
 
 // legacy makes a schema as a product without an operator has one: everything that a schema can hold, made by a
 // login of the product. It returns that login.
-func legacy(t *testing.T, db *postgres.DB, schema string) (login string) {
+func legacy(t *testing.T, db *postgres.DB) (login string) {
 	t.Helper()
 	database := db.Config().Database()
-	login = "product_of_" + database + "_" + schema
+	login = "product_of_" + database
 	exec(t, admin(t, database),
-		"CREATE ROLE "+quote(login), "CREATE SCHEMA "+quote(schema)+" AUTHORIZATION "+quote(login),
-		"GRANT USAGE ON SCHEMA "+quote(schema)+" TO PUBLIC",
-		"SET ROLE "+quote(login), "SET search_path = "+quote(schema),
+		"CREATE ROLE "+quote(login), "CREATE SCHEMA acme AUTHORIZATION "+quote(login),
+		"GRANT USAGE ON SCHEMA acme TO PUBLIC",
+		"SET ROLE "+quote(login), "SET search_path = acme",
 		"CREATE TYPE mood AS ENUM ('sad', 'ok')", "CREATE DOMAIN positive AS int CHECK (VALUE > 0)",
 		"CREATE TYPE pair AS (a int, b int)", "CREATE TYPE span AS RANGE (subtype = float8)", "REVOKE USAGE ON TYPE mood FROM PUBLIC",
 		`CREATE TABLE "or""der" (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, old serial, mood mood NOT NULL, n positive, spans span[], note text)`,
@@ -59,18 +58,18 @@ func owners(t *testing.T, db *postgres.DB, schema string) string {
 }
 
 // rows is a fingerprint of all rows of the schema that legacy makes.
-func rows(t *testing.T, db *postgres.DB, schema string) string {
+func rows(t *testing.T, db *postgres.DB) string {
 	t.Helper()
-	return query(t, admin(t, db.Config().Database()), fmt.Sprintf(`SELECT md5(string_agg(o::text, ',' ORDER BY id)) || (SELECT string_agg(p::text, ',') FROM %[1]s.part p)
-		|| (SELECT count FROM %[1]s.sums) || (SELECT last_value FROM %[1]s.ticket) FROM %[1]s."or""der" o`, quote(schema)))
+	return query(t, admin(t, db.Config().Database()), `SELECT md5(string_agg(o::text, ',' ORDER BY id)) || (SELECT string_agg(p::text, ',') FROM acme.part p)
+		|| (SELECT count FROM acme.sums) || (SELECT last_value FROM acme.ticket) FROM acme."or""der" o`)
 }
 
 func TestTakeOver(t *testing.T) {
 	db := newDB(t)
-	product := legacy(t, db, "acme")
+	product := legacy(t, db)
 	tn := tenant("acme")
 	tn.Reader = &postgres.Reader{}
-	before := rows(t, db, "acme")
+	before := rows(t, db)
 	found := must(db.FindSchema(t.Context(), "acme"))(t)
 	if !found.Exists || found.Empty || !found.HasTable("part") || found.HasTable("moods") {
 		t.Errorf("found %+v", found)
@@ -92,7 +91,7 @@ func TestTakeOver(t *testing.T) {
 	if got := owners(t, db, "acme"); got != roles.Owner {
 		t.Errorf("owners: %s", got)
 	}
-	if after := rows(t, db, "acme"); after != before {
+	if after := rows(t, db); after != before {
 		t.Errorf("rows changed: %s, were %s", after, before)
 	}
 	o := observe(t, db, tn)
@@ -142,7 +141,7 @@ func TestTakeOverBlocked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			db := newDB(t)
 			newTenant(t, db, "other")
-			legacy(t, db, "acme")
+			legacy(t, db)
 			if name == "an extension" {
 				// Any that the server has: it needs not to be installed on every one.
 				extension := query(t, admin(t, db.Config().Database()), `SELECT name FROM pg_available_extensions WHERE name IN ('pgcrypto', 'hstore', 'citext', 'pg_trgm') ORDER BY name LIMIT 1`)
@@ -194,12 +193,15 @@ func TestTakeOverRefusals(t *testing.T) {
 	full.MaxTenants = 2
 	second := tenant("ghost")
 	second.UID = "uid-taken"
+	foreign := other("taken")
+	foreign.Name = "nobody"
 	before := snapshot(t, db)
 	for name, tt := range map[string]struct {
 		tenant postgres.Tenant
 		want   string
 	}{
-		"another tenant's":         {other("taken"), postgres.ReasonSchemaNameTaken},
+		"another tenant's":         {foreign, postgres.ReasonSchemaNameTaken},
+		"a lost namesake's":        {other("taken"), postgres.ReasonSchemaRetained},
 		"a retained one":           {other("retained"), postgres.ReasonSchemaRetained},
 		"the shared schema":        {other("shared"), postgres.ReasonInvalidSchemaName},
 		"roles that were there":    {other("ghost"), postgres.ReasonSchemaNameTaken},
@@ -224,7 +226,7 @@ func TestTakeOverRefusals(t *testing.T) {
 // An application that holds a lock makes the adoption wait, and nothing is half done.
 func TestTakeOverMeetsALock(t *testing.T) {
 	db := newDB(t)
-	legacy(t, db, "acme")
+	legacy(t, db)
 	grant(t, db, db.TakeOver(t.Context(), tenant("acme"), ""))
 	conn := must(pgx.Connect(t.Context(), admin(t, db.Config().Database()).URI()))(t)
 	defer func() { _ = conn.Close(context.Background()) }()
@@ -246,7 +248,7 @@ func TestTakeOverMeetsALock(t *testing.T) {
 func TestTakeOverKeepsWhatOthersHave(t *testing.T) {
 	db := newDB(t)
 	newTenant(t, db, "other")
-	product := legacy(t, db, "acme")
+	product := legacy(t, db)
 	database := db.Config().Database()
 	report := "report_of_" + database
 	exec(t, admin(t, database), "CREATE ROLE "+quote(report), "GRANT USAGE ON SCHEMA acme TO "+quote(report), "GRANT SELECT ON acme.part TO "+quote(report),

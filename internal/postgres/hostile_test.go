@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +69,7 @@ func TestHostileSchemaNames(t *testing.T) {
 			"Observe":     func() error { _, err := db.Observe(t.Context(), tn); return err },
 			"Provision":   func() error { _, err := db.Provision(t.Context(), tn); return err },
 			"Adopt":       func() error { return db.Adopt(t.Context(), tn, tn.UID) },
+			"TakeOver":    func() error { return db.TakeOver(t.Context(), tn, "") },
 			"SetPassword": func() error { return db.SetPassword(t.Context(), tn.UID, name, verifier) },
 			"SetVersion":  func() error { return second(db.SetVersion(t.Context(), tn.UID, name, "1", "d")) },
 			"SetDomains":  func() error { return second(db.SetDomains(t.Context(), tn.UID, name, []string{"a.com"})) },
@@ -174,4 +176,40 @@ func TestLostConnections(t *testing.T) {
 	if got := query(t, db.Config(), "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'tn\\_' || current_database() || '\\_\\_%'"); got != "0" {
 		t.Errorf("%s roles left", got)
 	}
+}
+
+// Names that somebody gave to what is in an adopted schema, and to its owner, reach SQL as names alone.
+func TestHostileNamesInAnAdoptedSchema(t *testing.T) {
+	db := newDB(t)
+	before := query(t, admin(t, db.Config().Database()), "SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class WHERE relnamespace = 'tenantry'::regnamespace")
+	for i, name := range []string{
+		`x"; DROP TABLE tenantry.tenant; --`, `x'; DROP TABLE tenantry.tenant; --`, `$$`, `a.b`, `Upper`, `select`, "new\nline", `back\slash`, `%s`, `лавка`, ` `,
+	} {
+		t.Run(name, func(t *testing.T) {
+			schema, owner := fmt.Sprintf("legacy%d", i), name+" of "+db.Config().Database()
+			n := quote(name)
+			exec(t, admin(t, db.Config().Database()), "CREATE ROLE "+quote(owner), "GRANT "+quote(owner)+" TO "+quote(db.Config().User()),
+				"CREATE SCHEMA "+schema+" AUTHORIZATION "+quote(owner), "SET ROLE "+quote(owner), "SET search_path = "+schema,
+				"CREATE TYPE "+n+" AS ENUM ('a')", "CREATE TABLE "+quote(name+"t")+" ("+n+" "+n+", PRIMARY KEY ("+n+"))", "CREATE VIEW "+quote(name+"v")+" AS SELECT 1 AS "+n,
+				"CREATE SEQUENCE "+quote(name+"s"), "CREATE FUNCTION "+n+"("+n+" "+n+") RETURNS int LANGUAGE sql AS 'SELECT 1'")
+			tn := tenant(schema)
+			if err := db.TakeOver(t.Context(), tn, `'; DROP TABLE tenantry.tenant; --`); err != nil {
+				t.Fatal(err)
+			}
+			if o := observe(t, db, tn); len(o.Drift)+len(o.Foreign) > 0 || !o.Adopted {
+				t.Errorf("observation = %+v", o)
+			}
+			if got, want := owners(t, db, schema), postgres.TenantRoles(db.Config().Database(), schema).Owner; got != want {
+				t.Errorf("owners: %s", got)
+			}
+			exec(t, setPassword(t, db, tn), "SELECT "+n+"('a') FROM "+quote(name+"v")+", "+quote(name+"t"), "SELECT nextval("+literal(quote(name+"s"))+")")
+		})
+	}
+	if after := query(t, admin(t, db.Config().Database()), "SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class WHERE relnamespace = 'tenantry'::regnamespace"); after != before {
+		t.Errorf("the registry has %s, had %s", after, before)
+	}
+}
+
+func literal(text string) string {
+	return " E'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(text) + "'"
 }

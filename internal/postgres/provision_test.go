@@ -138,11 +138,12 @@ func TestFence(t *testing.T) {
 	must(db.EnsureMigrator(t.Context(), "team/set"))(t)
 	verifier := must(postgres.SCRAMVerifier("secret"))(t)
 	intruder := acme
-	intruder.UID = "intruder"
+	intruder.UID, intruder.Name = "intruder", "intruder" // no namesake, who may be the heir
 	for _, uid := range []string{"intruder", "", "uid-acme ", "UID-ACME", "uid-acme' OR '1'='1"} {
 		calls := map[string]func() error{
 			"Provision":     func() error { intruder.UID = uid; _, err := db.Provision(t.Context(), intruder); return err },
 			"Adopt":         func() error { intruder.UID = "intruder"; return db.Adopt(t.Context(), intruder, uid) },
+			"TakeOver":      func() error { intruder.UID = uid; return db.TakeOver(t.Context(), intruder, "") },
 			"Adopt, active": func() error { intruder.UID = "intruder"; return db.Adopt(t.Context(), intruder, acme.UID) },
 			"SetPassword":   func() error { return db.SetPassword(t.Context(), uid, "acme", verifier) },
 			"SetVersion":    func() error { _, err := db.SetVersion(t.Context(), uid, "acme", "9", "d"); return err },
