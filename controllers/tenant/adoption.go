@@ -39,6 +39,12 @@ func adoptionOf(tdb *v1alpha1.TenantDatabase, t *v1alpha1.Tenant, schema string)
 		tdb.Namespace, tdb.Name, other, schema, other)
 }
 
+// isListed : the tenant's database has a schema for it by its own word, so that none may be made.
+func isListed(s *scope) bool {
+	entry, err := adoptionOf(s.tdb, s.tenant, s.wanted.Schema)
+	return entry != nil || err != nil
+}
+
 // adopting returns the database of the class that has the tenant's schema already by its own word. The tenant
 // waits for it, rather than get an empty schema on another one.
 func (r *Reconciler) adopting(ctx context.Context, s *scope) (*v1alpha1.TenantDatabase, error) {

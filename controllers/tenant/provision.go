@@ -39,7 +39,7 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) (outcome, error) {
 // begin makes what a Tenant needs that this pass was the first to touch, without a look before: most likely
 // there is nothing. If there is, nothing was made, and who looks finds the words for it.
 func (r *Reconciler) begin(ctx context.Context, s *scope) (err error) {
-	if !s.fresh || !s.wanted.Plain() {
+	if !s.fresh || !s.wanted.Plain() || isListed(s) {
 		return nil
 	}
 	if err := r.ensureMigrator(ctx, s); err != nil {
