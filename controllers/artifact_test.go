@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -127,11 +128,12 @@ func (b *bench) look(t *testing.T) {
 	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) {
 		metav1.SetMetaDataAnnotation(&ms.ObjectMeta, v1alpha1.AnnotationReconcile, fmt.Sprint(time.Now().UnixNano()))
 	})
-	for range 20 {
-		if b.pass(t, b.Set).RequeueAfter != sources.Patience {
-			return
+	operator.Poll(t, operator.Eventually, func() error {
+		if b.pass(t, b.Set).RequeueAfter == sources.Patience {
+			return errors.New("the registry has not answered yet")
 		}
-	}
+		return nil
+	})
 }
 
 // A set is read from a private registry; its tenants get the digest in its status, and a tag that moves

@@ -46,7 +46,7 @@ func storedOf[T client.Object](ctx context.Context, informers cache.Informers, k
 	if !is {
 		return nil, false, nil
 	}
-	objects := []any{}
+	var objects []any
 	if options.Namespace == "" {
 		objects = shared.GetIndexer().List()
 	} else if objects, err = shared.GetIndexer().ByIndex(toolscache.NamespaceIndex, options.Namespace); err != nil {
