@@ -268,7 +268,9 @@ func TestCrashesAroundAnAdoption(t *testing.T) {
 	t.Parallel()
 	prepare := func(t *testing.T) (*bench, string) {
 		t.Helper()
-		b := newBench(t).settle(t)
+		b := newBench(t)
+		b.Set.Spec.LockTimeoutMilliseconds = 100
+		b.settle(t)
 		b.script(t, fmt.Sprintf("GRANT %q TO %q;", b.legacy(t), b.login()))
 		b.adopt(t, b.entry("shop", "2"))
 		return b, b.notes(t)

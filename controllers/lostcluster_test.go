@@ -33,7 +33,8 @@ func TestLostCluster(t *testing.T) {
 	uri, first := keys(b.secret(t, acme))["uri"], string(acme.UID)
 	home := acme.Status.Database.Name
 	operator.Exec(t, uri, "INSERT INTO note (body) VALUES ('precious')")
-	b.lose(t, acme, globex, b.secret(t, acme), b.secret(t, globex), b.Database, second, b.Set, b.Class)
+	// The Secrets before the Tenants, for whom the garbage collector would take them.
+	b.lose(t, b.secret(t, acme), b.secret(t, globex), acme, globex, b.Database, second, b.Set, b.Class)
 	for _, host := range []string{"acme", "globex"} {
 		claim := &v1alpha1.DomainClaim{}
 		claim.Name = b.Host(host)

@@ -33,7 +33,7 @@ func Baseline(ctx context.Context, pool *pgxpool.Pool, t Target, set *Set, versi
 	for try := 1; ; try++ {
 		at, err := r.baseline(ctx, version)
 		pg, _ := errors.AsType[*pgconn.PgError](err)
-		met := pg != nil && slices.Contains(alreadyThere, pg.Code)
+		met := pg != nil && slices.Contains(metOthers, pg.Code)
 		if met && try < r.policy.tries && pause(ctx, r.policy, try) {
 			continue
 		}
@@ -44,8 +44,9 @@ func Baseline(ctx context.Context, pool *pgxpool.Pool, t Target, set *Set, versi
 	}
 }
 
-// alreadyThere are the answers to one of two runners that make the ledger, or its rows, at the same time.
-var alreadyThere = []string{"23505", "42710", "42P07"}
+// metOthers are the answers to one of two runners that make the ledger, or its rows, at the same time: that they
+// are there, or that the other one takes longer than a lock may.
+var metOthers = []string{"23505", "42710", "42P07", "55P03"}
 
 func (r *runner) baseline(ctx context.Context, version Version) (Version, error) {
 	conn, err := r.session(ctx)

@@ -115,47 +115,60 @@ func TestManyBaselinesAtOnce(t *testing.T) {
 	})
 }
 
-// A baseline that is broken off before, at, or behind its commit is there as a whole or not at all, and the next
-// call makes it good; nothing below it runs.
-func TestKilledBaseline(t *testing.T) {
+// longHistory has so many files below the baseline that its message is one whose answer the harness can lose.
+func longHistory(t *testing.T) *Set {
+	t.Helper()
+	text := strings.Builder{}
+	for i := range 12 {
+		fmt.Fprintf(&text, "-- file %04d_never.sql --\nINSERT INTO orders VALUES (%d);\n", i+1, i+100)
+	}
+	text.WriteString("-- file 0013_more.sql --\nINSERT INTO orders VALUES (4, 'four');\n")
+	return load(t, text.String())
+}
+
+// A baseline that is broken off before its end is there as a whole or not at all, and the next call makes it
+// good; nothing below it runs.
+func TestBaselineBrokenOff(t *testing.T) {
 	onServers(t, func(t *testing.T, db *database) {
-		// So many that the message is one whose answer the harness can lose.
-		text := strings.Builder{}
-		for i := range 12 {
-			fmt.Fprintf(&text, "-- file %04d_never.sql --\nINSERT INTO orders VALUES (%d);\n", i+1, i+100)
+		set, to := longHistory(t), db.handMade(t)
+		held, err := db.admin.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
 		}
-		text.WriteString("-- file 0013_more.sql --\nINSERT INTO orders VALUES (4, 'four');\n")
-		set, to := load(t, text.String()), db.handMade(t)
-		t.Run("before its commit", func(t *testing.T) {
-			held, err := db.admin.Begin(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			// Whoever else creates the ledger waits for the end of this.
-			if _, err := held.Exec(t.Context(), "CREATE TABLE acme.tenantry_migrations ()"); err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-			defer cancel()
-			if at, err := Baseline(ctx, db.pool, to, set, "12"); err == nil {
-				t.Fatalf("Baseline = %q", at)
-			}
-			if err := held.Rollback(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if got := db.text(t, "SELECT to_regclass('acme.tenantry_migrations') IS NULL"); got != "true" {
-				t.Errorf("a ledger is left")
-			}
-		})
-		t.Run("behind its commit", func(t *testing.T) {
-			db.wire.cutReplies.Store(true)
-			if at, err := Baseline(t.Context(), db.pool, to, set, "12"); err == nil {
-				t.Fatalf("Baseline = %q", at)
-			}
-			if at, err := Baseline(t.Context(), db.pool, to, set, "12"); at != "12" || err != nil {
-				t.Errorf("Baseline = %q, %v", at, err)
-			}
-		})
+		// Whoever else creates the ledger waits for the end of this.
+		if _, err := held.Exec(t.Context(), "CREATE TABLE acme.tenantry_migrations ()"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		if at, err := Baseline(ctx, db.pool, to, set, "12"); err == nil {
+			t.Fatalf("Baseline = %q", at)
+		}
+		if err := held.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if at, err := Baseline(t.Context(), db.pool, to, set, "12"); at != "12" || err != nil {
+			t.Errorf("Baseline = %q, %v", at, err)
+		}
+		if got := db.text(t, "SELECT count(*) FROM acme.tenantry_migrations"); got != "12" {
+			t.Errorf("the ledger has %s rows", got)
+		}
+		db.apply(t, to, set, "")
+		db.wantOrders(t, to, "4four 7kept")
+	})
+}
+
+// Whoever does not hear that the baseline was written finds it.
+func TestBaselineWhoseReplyIsLost(t *testing.T) {
+	onServers(t, func(t *testing.T, db *database) {
+		set, to := longHistory(t), db.handMade(t)
+		db.wire.cutReplies.Store(true)
+		if at, err := Baseline(t.Context(), db.pool, to, set, "12"); err == nil {
+			t.Fatalf("Baseline = %q", at)
+		}
+		if at, err := Baseline(t.Context(), db.pool, to, set, "12"); at != "12" || err != nil {
+			t.Errorf("Baseline = %q, %v", at, err)
+		}
 		db.apply(t, to, set, "")
 		db.wantOrders(t, to, "4four 7kept")
 	})
