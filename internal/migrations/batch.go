@@ -56,7 +56,7 @@ func (r *runner) runBatch(ctx context.Context, steps Steps) (int, error) {
 		// The server could not even read the message (its grammar refuses something that ours let
 		// pass), so nothing ran. What stands in front of the place is fine.
 		return r.runBatch(ctx, steps[:f.step])
-	case f.claims && f.server() != nil && f.server().Code == "23505":
+	case f.met():
 		return committed, errStale
 	case f.guards && f.server() != nil && f.server().Code == "22012":
 		r.replay = true
@@ -90,7 +90,7 @@ func (r *runner) compose(steps Steps) *script {
 			s.guard(i, r.target.empty())
 		}
 		if i == 0 && !r.exists {
-			s.own(i, r.target.createLedger()...)
+			s.claim(i, r.target.createLedger()...)
 		}
 		if step.Action == Rerun {
 			s.own(i, r.target.deleteRow(step.Before))

@@ -57,7 +57,7 @@ func (o *outside) claim(ctx context.Context) error {
 	s.own(0, "BEGIN")
 	s.own(0, o.target.settings("LOCAL")...)
 	if !o.exists {
-		s.own(0, o.target.createLedger()...)
+		s.claim(0, o.target.createLedger()...)
 	}
 	if o.step.Action == Rerun {
 		s.own(0, o.target.deleteRow(o.step.Before))
@@ -65,7 +65,7 @@ func (o *outside) claim(ctx context.Context) error {
 	s.claim(0, o.target.insertRows(row))
 	s.commit(0)
 	_, err := s.run(ctx, o.conn)
-	if f, ok := errors.AsType[*failure](err); ok && f.claims && f.server() != nil && f.server().Code == "23505" {
+	if f, ok := errors.AsType[*failure](err); ok && f.met() {
 		return errStale
 	}
 	return err

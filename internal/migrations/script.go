@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ type segment struct {
 	step int
 	// body is the statement of the migration, nil for one of the engine's own.
 	body *Statement
-	// claims marks the statement that writes the ledger's row, commits the end of a transaction.
+	// claims marks the statements that make the ledger and write its row, commits the end of a transaction.
 	claims, commits bool
 	// guards marks the statement that finds a schema not empty.
 	guards bool
@@ -47,7 +48,12 @@ func (s *script) own(step int, sql ...string) {
 	}
 }
 
-func (s *script) claim(step int, sql string) { s.add(segment{step: step, claims: true}, sql) }
+func (s *script) claim(step int, sql ...string) {
+	for _, q := range sql {
+		s.add(segment{step: step, claims: true}, q)
+	}
+}
+
 func (s *script) guard(step int, sql string) { s.add(segment{step: step, guards: true}, sql) }
 func (s *script) commit(step int)            { s.add(segment{step: step, commits: true}, "COMMIT") }
 func (s *script) body(step int, st *Statement) {
@@ -71,6 +77,11 @@ func (f *failure) Unwrap() error { return f.err }
 func (f *failure) server() *pgconn.PgError {
 	pg, _ := errors.AsType[*pgconn.PgError](f.err)
 	return pg
+}
+
+// met says that another runner made the ledger, or wrote the same row, in the meantime.
+func (f *failure) met() bool {
+	return f.claims && f.server() != nil && slices.Contains(alreadyThere, f.server().Code)
 }
 
 var errRolledBack = errors.New("the server rolled the transaction back at COMMIT")

@@ -96,13 +96,22 @@ INSERT INTO effects VALUES (21);
 INSERT INTO effects VALUES (3);
 `
 
+// maxTries is how often a server is killed in search of a call at work.
+const maxTries = 5
+
 // TestServerDies kills one server again and again: where each kind of migration stands in the middle, and
 // at any moment.
 func TestServerDies(t *testing.T) {
 	db := crashable(t)
 	for name, how := range crashes {
 		t.Run("in the middle by "+name, func(t *testing.T) { db.dieInTheMiddle(t, strings.ToLower(name), how) })
-		t.Run("anywhere by "+name, func(t *testing.T) { db.dieAnywhere(t, strings.ToLower(name), how) })
+		t.Run("anywhere by "+name, func(t *testing.T) {
+			for try := 1; db.dieAnywhere(t, fmt.Sprintf("%s_%d", strings.ToLower(name), try), how) == 0; try++ {
+				if try == maxTries {
+					t.Fatalf("none of %d crashes cut a call off", try)
+				}
+			}
+		})
 	}
 }
 
@@ -163,7 +172,8 @@ func (db *database) dieInTheMiddle(t *testing.T, name string, how func(*platform
 }
 
 // dieAnywhere : some commits that did not wait for the disk are lost, and their rows of the ledger with them.
-func (db *database) dieAnywhere(t *testing.T, name string, how func(*platform.Postgres) error) {
+// It returns how many calls were cut off.
+func (db *database) dieAnywhere(t *testing.T, name string, how func(*platform.Postgres) error) int32 {
 	t.Helper()
 	const tenants, atOnce = 6, 3
 	set := mixed(t)
@@ -200,8 +210,6 @@ func (db *database) dieAnywhere(t *testing.T, name string, how func(*platform.Po
 			t.Fatalf("schema %s (-undisturbed +crashed):\n%s", target.Schema, diff)
 		}
 	}
-	if cut.Load() == 0 {
-		t.Error("no call was cut off")
-	}
 	t.Logf("%d of %d calls at a time were cut off", cut.Load(), atOnce)
+	return cut.Load()
 }

@@ -210,7 +210,7 @@ func TestProvisionRaces(t *testing.T) {
 	for i := range count {
 		wg.Go(func() {
 			tn := tenant("same")
-			tn.UID = fmt.Sprintf("uid-%d", i)
+			tn.UID, tn.Name = fmt.Sprintf("uid-%d", i), fmt.Sprintf("n%d", i)
 			if i%2 == 0 {
 				tn = tenant(fmt.Sprintf("room%d", i))
 			}
