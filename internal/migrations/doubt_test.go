@@ -35,7 +35,7 @@ func TestErrorBehindACommitAsksAPerson(t *testing.T) {
 		"a bad row":  {"PERFORM 1 / (SELECT count(*) - 1 FROM busy);", "22012"},
 		"a conflict": {"RAISE EXCEPTION 'x' USING ERRCODE = '40001';", "40001"},
 	}
-	answers := map[string]struct{ answer, mended, wantEffects string }{
+	answers := map[string]decision{
 		"it is done": {"if it is done", halfway, "1 2 3"},
 		"once more":  {"if it is to run again", strings.Replace(halfway, "VALUES (2)", "VALUES (22)", 1), "1 2 3 22"},
 	}
@@ -45,42 +45,48 @@ func TestErrorBehindACommitAsksAPerson(t *testing.T) {
 			for how, after := range answers {
 				i++
 				target := db.tenant(t, fmt.Sprintf("acme%d", i))
-				t.Run(name+", "+how, func(t *testing.T) {
-					db.apply(t, target, load(t, fmt.Sprintf(halfway, tt.next)), "1")
-					tx, err := db.admin.Begin(t.Context())
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer func() { _ = tx.Rollback(t.Context()) }()
-					if _, err := tx.Exec(t.Context(), "SELECT FROM "+ident(target.Schema, "busy")+" FOR UPDATE"); err != nil {
-						t.Fatal(err)
-					}
-					_, err = db.applyWith(t.Context(), fast, target, load(t, fmt.Sprintf(halfway, tt.next)))
-					var partial *PartialError
-					if !errors.As(err, &partial) || partial.SQLState != tt.wantCode || fault.KindOf(err) != fault.Invalid ||
-						fault.ReasonOf(err) != ReasonDecisionNeeded || !strings.HasPrefix(err.Error(), "2_batches.sql line ") {
-						t.Fatalf("error = %v, want %s of a PartialError with %s", err, ReasonDecisionNeeded, tt.wantCode)
-					}
-					_, err = db.applyWith(t.Context(), fast, target, load(t, fmt.Sprintf(halfway, tt.next)))
-					if fault.ReasonOf(err) != ReasonDecisionNeeded || !strings.HasPrefix(err.Error(), "2_batches.sql line 4: ") {
-						t.Fatalf("error of the next call = %v", err)
-					}
-					if got := effects(t, db, target); got != "1 2" {
-						t.Fatalf("effects = %s, want 1 2", got)
-					}
-					db.exec(t, "SET ROLE "+ident(target.Owner)+"; "+answerOf(t, err, after.answer)+"; RESET ROLE")
-					mended := fmt.Sprintf(after.mended, "NULL;")
-					if after.answer == "if it is done" { // then its text is what ran
-						mended = fmt.Sprintf(halfway, tt.next)
-					}
-					db.apply(t, target, load(t, mended), "")
-					if got := effects(t, db, target); got != after.wantEffects {
-						t.Errorf("effects = %s, want %s", got, after.wantEffects)
-					}
-				})
+				t.Run(name+", "+how, func(t *testing.T) { db.failBehindACommit(t, target, tt.next, tt.wantCode, after) })
 			}
 		}
 	})
+}
+
+// decision is which UPDATE of the message somebody runs, the text of the file then, and what it leads to.
+type decision struct{ answer, mended, wantEffects string }
+
+func (db *database) failBehindACommit(t *testing.T, target Target, next, wantCode string, after decision) {
+	t.Helper()
+	db.apply(t, target, load(t, fmt.Sprintf(halfway, next)), "1")
+	tx, err := db.admin.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), "SELECT FROM "+ident(target.Schema, "busy")+" FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.applyWith(t.Context(), fast, target, load(t, fmt.Sprintf(halfway, next)))
+	var partial *PartialError
+	if !errors.As(err, &partial) || partial.SQLState != wantCode || fault.KindOf(err) != fault.Invalid ||
+		fault.ReasonOf(err) != ReasonDecisionNeeded || !strings.HasPrefix(err.Error(), "2_batches.sql line ") {
+		t.Fatalf("error = %v, want %s of a PartialError with %s", err, ReasonDecisionNeeded, wantCode)
+	}
+	_, err = db.applyWith(t.Context(), fast, target, load(t, fmt.Sprintf(halfway, next)))
+	if fault.ReasonOf(err) != ReasonDecisionNeeded || !strings.HasPrefix(err.Error(), "2_batches.sql line 4: ") {
+		t.Fatalf("error of the next call = %v", err)
+	}
+	if got := effects(t, db, target); got != "1 2" {
+		t.Fatalf("effects = %s, want 1 2", got)
+	}
+	db.exec(t, "SET ROLE "+ident(target.Owner)+"; "+answerOf(t, err, after.answer)+"; RESET ROLE")
+	mended := fmt.Sprintf(after.mended, "NULL;")
+	if after.answer == "if it is done" { // then its text is what ran
+		mended = fmt.Sprintf(halfway, next)
+	}
+	db.apply(t, target, load(t, mended), "")
+	if got := effects(t, db, target); got != after.wantEffects {
+		t.Errorf("effects = %s, want %s", got, after.wantEffects)
+	}
 }
 
 // answerOf finds the UPDATE that an error tells to run in one of the cases.

@@ -79,6 +79,9 @@ func (f *failure) server() *pgconn.PgError {
 	return pg
 }
 
+// alreadyThere are the answers to one of two runners that make the ledger, or a row of it, at the same time.
+var alreadyThere = []string{"23505", "42710", "42P07"}
+
 // met says that another runner made the ledger, or wrote the same row, in the meantime.
 func (f *failure) met() bool {
 	return f.claims && f.server() != nil && slices.Contains(alreadyThere, f.server().Code)
