@@ -41,6 +41,7 @@ import (
 	"github.com/tenantry/tenantry/internal/quotas"
 	"github.com/tenantry/tenantry/internal/rollout"
 	"github.com/tenantry/tenantry/internal/sources"
+	"github.com/tenantry/tenantry/internal/stored"
 )
 
 // Options tune the controllers. Zero values stand for the defaults.
@@ -146,7 +147,8 @@ func Register(mgr ctrl.Manager, o Options) error {
 	r.MigrationSet.Patience = time.Minute
 	r.Tenant.RecallWithin = recallWithin
 	if len(o.Namespaces) == 0 {
-		r.Tenant.Publisher.Informers = mgr.GetCache()
+		cached := stored.New(mgr.GetCache())
+		r.Tenant.Publisher.Stored, r.Tenant.Claims.Stored = cached, cached
 	}
 	r.Tenant.Status.Busy = r.Tenant.Busy
 	r.Tenant.Patience, r.DomainClaim.Patience, r.DomainClaim.Busy = time.Second, 5*time.Second, r.Tenant.Busy

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -202,19 +201,17 @@ func inDomains(err error) error {
 // before the given time: a claim that was handed to the tenant since is one that it has waited for. The
 // caller has seen that no route serves them any more. It returns how many are still there.
 func (r *Reconciler) releaseClaims(ctx context.Context, t *v1alpha1.Tenant, keep []string, before time.Time) (int, error) {
-	var list v1alpha1.DomainClaimList
-	if err := r.List(ctx, &list, client.MatchingLabels{routing.LabelTenantUID: string(t.UID)}); err != nil {
-		return 0, fmt.Errorf("list claims: %w", err)
+	held, err := r.Claims.Of(ctx, t.UID)
+	if err != nil {
+		return 0, err
 	}
 	left := 0
-	for i := range list.Items {
-		c := &list.Items[i]
-		if types.UID(c.Spec.Holder.UID) != t.UID || slices.Contains(keep, c.Name) ||
-			c.Spec.ClaimedAt != nil && c.Spec.ClaimedAt.After(before) {
+	for _, c := range held {
+		if slices.Contains(keep, c.Name) || c.Spec.ClaimedAt != nil && c.Spec.ClaimedAt.After(before) {
 			continue
 		}
 		left++
-		if err := r.Claims.Release(ctx, c); err != nil {
+		if err := r.Claims.Release(ctx, c.DeepCopy()); err != nil {
 			return left, err
 		}
 	}

@@ -11,12 +11,14 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/domains"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/stored"
 )
 
 // Keeper takes and gives up claims.
@@ -25,10 +27,34 @@ type Keeper struct {
 	client.Client
 	// Live reads from the API server itself: who came first is not decided on a cache's word.
 	Live client.Reader
+	// Stored reads what Client's cache holds; nil where that is not in one place.
+	Stored *stored.Reader
 
 	// wild is held for reading by whoever claims a host and for writing by whoever claims a
 	// wildcard, so that each sees the other's claim.
 	wild sync.RWMutex
+}
+
+var byHolder = stored.Index[*v1alpha1.DomainClaim]{
+	Kind: &v1alpha1.DomainClaim{}, Name: "tenantry-holder", Keys: func(c *v1alpha1.DomainClaim) []string { return []string{c.Spec.Holder.UID} },
+}
+
+// Of returns the claims of a holder, which nobody may change, by the cache's word.
+func (k *Keeper) Of(ctx context.Context, holder types.UID) ([]*v1alpha1.DomainClaim, error) {
+	if held, ok, err := byHolder.By(ctx, k.Stored, string(holder)); ok || err != nil {
+		return held, err
+	}
+	var list v1alpha1.DomainClaimList
+	if err := k.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list claims: %w", err)
+	}
+	var held []*v1alpha1.DomainClaim
+	for i := range list.Items {
+		if c := &list.Items[i]; c.Spec.Holder.UID == string(holder) {
+			held = append(held, c)
+		}
+	}
+	return held, nil
 }
 
 // LabelClaim tells claims on values of shared hosts, by ClaimOnValue, from those on hosts, which do

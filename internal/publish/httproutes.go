@@ -20,7 +20,7 @@ import (
 // accepted what is there, the second that it could not be written. where narrows down in which
 // namespace the owner can have routes.
 func (p *Publisher) HTTPRoutes(ctx context.Context, owner client.Object, wanted []gatewayv1.HTTPRoute, where ...client.ListOption) (accepted, err error) {
-	have, err := p.httpRoutes(ctx, where...)
+	have, err := p.ownRoutes(ctx, owner, where)
 	if meta.IsNoMatchError(err) {
 		if len(wanted) == 0 {
 			return nil, nil

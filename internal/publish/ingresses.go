@@ -16,7 +16,7 @@ import (
 // Ingresses is HTTPRoutes for the Ingress API, whose only word of acceptance is the address in the
 // status.
 func (p *Publisher) Ingresses(ctx context.Context, owner client.Object, wanted []networkingv1.Ingress, where ...client.ListOption) (accepted, err error) {
-	have, err := p.ingresses(ctx, where...)
+	have, err := p.ownIngresses(ctx, owner, where)
 	if err != nil {
 		return nil, fmt.Errorf("list Ingresses: %w", err)
 	}

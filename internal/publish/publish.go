@@ -16,12 +16,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/stored"
 )
 
 // Publisher writes routes.
@@ -30,8 +30,8 @@ type Publisher struct {
 	client.Client
 	// Live reads from the API server itself.
 	Live client.Reader
-	// Informers are those from which Client reads, if they hold all namespaces; nil if not.
-	Informers cache.Informers
+	// Stored reads what Client's cache holds; nil where that is not in one place.
+	Stored *stored.Reader
 }
 
 // kind is what differs between the kinds of routes.
@@ -184,11 +184,11 @@ func overlay(base, over map[string]string) map[string]string {
 // Others says whether the owner has a route that is none of the wanted ones, or another than they are.
 // It reads the cache.
 func (p *Publisher) Others(ctx context.Context, owner client.Object, httpRoutes []gatewayv1.HTTPRoute, ingresses []networkingv1.Ingress, where ...client.ListOption) (bool, error) {
-	routes, err := p.httpRoutes(ctx, where...)
+	routes, err := p.ownRoutes(ctx, owner, where)
 	if err != nil && !meta.IsNoMatchError(err) {
 		return false, fmt.Errorf("list HTTPRoutes: %w", err)
 	}
-	ing, err := p.ingresses(ctx, where...)
+	ing, err := p.ownIngresses(ctx, owner, where)
 	if err != nil {
 		return false, fmt.Errorf("list Ingresses: %w", err)
 	}

@@ -26,16 +26,16 @@ type Shadow struct {
 // Shadows finds the routes of others than the owner that ask for one of its hosts, or for a host below
 // one of its wildcards. It reads the cache.
 func (p *Publisher) Shadows(ctx context.Context, owner client.Object, hosts []string, gateways []client.ObjectKey) ([]Shadow, error) {
-	routes, err := p.httpRoutes(ctx)
+	routes, err := p.routesFor(ctx, hosts)
 	if err != nil && !meta.IsNoMatchError(err) {
 		return nil, fmt.Errorf("list HTTPRoutes: %w", err)
 	}
-	ingresses, err := p.ingresses(ctx)
-	if err != nil {
+	var ingresses networkingv1.IngressList
+	if err := p.List(ctx, &ingresses, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list Ingresses: %w", err)
 	}
 	own := func(o metav1.Object) bool { return metav1.IsControlledBy(o, owner) }
-	return shadowsAmong(routes, ingresses, own, hosts, gateways), nil
+	return shadowsAmong(routes, pointers(ingresses.Items), own, hosts, gateways), nil
 }
 
 // ShadowsAmong finds, among routes, those that are not the holder's own and ask for one of its hosts, or

@@ -4,57 +4,87 @@ import (
 	"context"
 
 	networkingv1 "k8s.io/api/networking/v1"
-	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/tenantry/tenantry/internal/domains"
+	"github.com/tenantry/tenantry/internal/stored"
 )
 
-// A list is a copy of every object in it, though a shallow one: of 2,000 routes it takes some milliseconds,
-// which each pass over each of 2,000 tenants would spend. What a cache holds is read without.
+// Routes are found in the cache by who controls them, and by the hosts, and wildcards over them, that they ask
+// for.
+var (
+	routesByOwner = stored.Index[*gatewayv1.HTTPRoute]{
+		Kind: &gatewayv1.HTTPRoute{}, Name: "tenantry-owner", Keys: func(r *gatewayv1.HTTPRoute) []string { return ownerKey(r) },
+	}
+	ingressesByOwner = stored.Index[*networkingv1.Ingress]{
+		Kind: &networkingv1.Ingress{}, Name: "tenantry-owner", Keys: func(in *networkingv1.Ingress) []string { return ownerKey(in) },
+	}
+	routesByHost = stored.Index[*gatewayv1.HTTPRoute]{
+		Kind: &gatewayv1.HTTPRoute{}, Name: "tenantry-host", Keys: func(r *gatewayv1.HTTPRoute) (keys []string) {
+			for _, host := range r.Spec.Hostnames {
+				keys = append(append(keys, string(host)), domains.Above(string(host))...)
+			}
+			return keys
+		},
+	}
+)
 
-func (p *Publisher) httpRoutes(ctx context.Context, where ...client.ListOption) ([]*gatewayv1.HTTPRoute, error) {
-	if stored, ok, err := storedOf(ctx, p.Informers, &gatewayv1.HTTPRoute{}, where); ok || err != nil {
-		return stored, err
+func ownerKey(o metav1.Object) []string {
+	if c := metav1.GetControllerOf(o); c != nil {
+		return []string{string(c.UID)}
+	}
+	return nil
+}
+
+// ownRoutes are the owner's HTTPRoutes, and may have others' among them. where narrows down in which
+// namespace it can have any.
+func (p *Publisher) ownRoutes(ctx context.Context, owner client.Object, where []client.ListOption) ([]*gatewayv1.HTTPRoute, error) {
+	if own, ok, err := routesByOwner.By(ctx, p.Stored, string(owner.GetUID())); ok || err != nil {
+		return own, err
 	}
 	var list gatewayv1.HTTPRouteList
 	err := p.List(ctx, &list, append(where, client.UnsafeDisableDeepCopy)...)
 	return pointers(list.Items), err
 }
 
-func (p *Publisher) ingresses(ctx context.Context, where ...client.ListOption) ([]*networkingv1.Ingress, error) {
-	if stored, ok, err := storedOf(ctx, p.Informers, &networkingv1.Ingress{}, where); ok || err != nil {
-		return stored, err
+func (p *Publisher) ownIngresses(ctx context.Context, owner client.Object, where []client.ListOption) ([]*networkingv1.Ingress, error) {
+	if own, ok, err := ingressesByOwner.By(ctx, p.Stored, string(owner.GetUID())); ok || err != nil {
+		return own, err
 	}
 	var list networkingv1.IngressList
 	err := p.List(ctx, &list, append(where, client.UnsafeDisableDeepCopy)...)
 	return pointers(list.Items), err
 }
 
-// storedOf returns the objects themselves, which nobody may change. ok is false where a cache does not hold
-// all of them in one place, or more than a namespace is asked for.
-func storedOf[T client.Object](ctx context.Context, informers cache.Informers, kind T, where []client.ListOption) (items []T, ok bool, err error) {
-	options := (&client.ListOptions{}).ApplyOptions(where)
-	if informers == nil || options.LabelSelector != nil || options.FieldSelector != nil {
-		return nil, false, nil
+// routesFor are the HTTPRoutes that ask for one of the hosts, or for a host below one of them, and may have
+// others among them.
+func (p *Publisher) routesFor(ctx context.Context, hosts []string) (routes []*gatewayv1.HTTPRoute, err error) {
+	for _, host := range hosts {
+		asking, ok, err := routesByHost.By(ctx, p.Stored, host)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			var list gatewayv1.HTTPRouteList
+			err := p.List(ctx, &list, client.UnsafeDisableDeepCopy)
+			return pointers(list.Items), err
+		}
+		for _, r := range asking {
+			if !contained(routes, r) {
+				routes = append(routes, r)
+			}
+		}
 	}
-	informer, err := informers.GetInformer(ctx, kind)
-	if err != nil {
-		return nil, false, err
+	return routes, nil
+}
+
+func contained(routes []*gatewayv1.HTTPRoute, r *gatewayv1.HTTPRoute) bool {
+	for _, known := range routes {
+		if known.UID == r.UID {
+			return true
+		}
 	}
-	shared, is := informer.(toolscache.SharedIndexInformer)
-	if !is {
-		return nil, false, nil
-	}
-	var objects []any
-	if options.Namespace == "" {
-		objects = shared.GetIndexer().List()
-	} else if objects, err = shared.GetIndexer().ByIndex(toolscache.NamespaceIndex, options.Namespace); err != nil {
-		return nil, false, err
-	}
-	items = make([]T, 0, len(objects))
-	for _, o := range objects {
-		items = append(items, o.(T))
-	}
-	return items, true, nil
+	return false
 }
