@@ -2,9 +2,11 @@ package publish
 
 import (
 	"context"
+	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -42,7 +44,7 @@ func ownerKey(o metav1.Object) []string {
 // namespace it can have any.
 func (p *Publisher) ownRoutes(ctx context.Context, owner client.Object, where []client.ListOption) ([]*gatewayv1.HTTPRoute, error) {
 	if own, ok, err := routesByOwner.By(ctx, p.Stored, string(owner.GetUID())); ok || err != nil {
-		return own, err
+		return within(own, where), err
 	}
 	var list gatewayv1.HTTPRouteList
 	err := p.List(ctx, &list, append(where, client.UnsafeDisableDeepCopy)...)
@@ -51,11 +53,20 @@ func (p *Publisher) ownRoutes(ctx context.Context, owner client.Object, where []
 
 func (p *Publisher) ownIngresses(ctx context.Context, owner client.Object, where []client.ListOption) ([]*networkingv1.Ingress, error) {
 	if own, ok, err := ingressesByOwner.By(ctx, p.Stored, string(owner.GetUID())); ok || err != nil {
-		return own, err
+		return within(own, where), err
 	}
 	var list networkingv1.IngressList
 	err := p.List(ctx, &list, append(where, client.UnsafeDisableDeepCopy)...)
 	return pointers(list.Items), err
+}
+
+// within drops what is in other namespaces: whoever may write there can name any owner.
+func within[T client.Object](routes []T, where []client.ListOption) []T {
+	options := (&client.ListOptions{}).ApplyOptions(where)
+	return slices.DeleteFunc(routes, func(r T) bool {
+		return options.Namespace != "" && r.GetNamespace() != options.Namespace ||
+			options.LabelSelector != nil && !options.LabelSelector.Matches(labels.Set(r.GetLabels()))
+	})
 }
 
 // routesFor are the HTTPRoutes that ask for one of the hosts, or for a host below one of them, and may have
@@ -72,19 +83,10 @@ func (p *Publisher) routesFor(ctx context.Context, hosts []string) (routes []*ga
 			return pointers(list.Items), err
 		}
 		for _, r := range asking {
-			if !contained(routes, r) {
+			if !slices.Contains(routes, r) {
 				routes = append(routes, r)
 			}
 		}
 	}
 	return routes, nil
-}
-
-func contained(routes []*gatewayv1.HTTPRoute, r *gatewayv1.HTTPRoute) bool {
-	for _, known := range routes {
-		if known.UID == r.UID {
-			return true
-		}
-	}
-	return false
 }
