@@ -15,11 +15,11 @@ import (
 // Trim takes the hosts off the owner's routes that are not to be kept, and changes nothing else: what is left
 // leads where it led. A route without hosts would take every request, so it goes.
 func (p *Publisher) Trim(ctx context.Context, owner client.Object, keep func(host string) bool, where ...client.ListOption) error {
-	routes, err := p.httpRoutes(ctx, where...)
+	routes, err := p.ownRoutes(ctx, owner, where)
 	if err != nil && !meta.IsNoMatchError(err) {
 		return fmt.Errorf("list HTTPRoutes: %w", err)
 	}
-	ingresses, err := p.ingresses(ctx, where...)
+	ingresses, err := p.ownIngresses(ctx, owner, where)
 	if err != nil {
 		return fmt.Errorf("list Ingresses: %w", err)
 	}
