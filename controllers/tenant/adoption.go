@@ -3,7 +3,6 @@ package tenant
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -50,10 +49,10 @@ func isListed(s *scope) bool {
 func (r *Reconciler) adopting(ctx context.Context, s *scope) (*v1alpha1.TenantDatabase, error) {
 	for _, ref := range s.class.Spec.Databases {
 		tdb, err := r.database(ctx, ref)
-		if err != nil || tdb == nil {
-			if err != nil {
-				return nil, err
-			}
+		if err != nil {
+			return nil, err
+		}
+		if tdb == nil {
 			continue
 		}
 		entry, err := adoptionOf(tdb, s.tenant, schemaName(s.tenant))
@@ -63,11 +62,7 @@ func (r *Reconciler) adopting(ctx context.Context, s *scope) (*v1alpha1.TenantDa
 		if entry == nil {
 			continue
 		}
-		no, err := r.unfit(ctx, s, ref, tdb)
-		if err == nil && no != nil {
-			err = &fault.Fault{Kind: no.Kind, Reason: no.Reason, After: no.After, Message: "The tenant's schema is there already (spec.adoptions), but " + no.Message}
-		}
-		return tdb, err
+		return tdb, r.mustFit(ctx, s, ref, tdb, "The tenant's schema is there already (spec.adoptions), but ")
 	}
 	return nil, nil
 }
@@ -147,8 +142,8 @@ func (r *Reconciler) baselineOf(ctx context.Context, s *scope, entry *v1alpha1.S
 
 // listedVersion is the entry's version as the set writes it.
 func listedVersion(s *scope, ms *v1alpha1.MigrationSet, set *migrations.Set, entry *v1alpha1.SchemaAdoption) (string, error) {
-	if m, known := set.At(migrations.Version(strings.ReplaceAll(entry.BaselineVersion, "_", "."))); known && !m.Repeatable {
-		return string(m.Version), nil
+	if version, known := set.Numbered(migrations.Written(entry.BaselineVersion)); known {
+		return string(version), nil
 	}
 	return "", fault.NewInvalid(v1alpha1.ReasonUnknownVersion,
 		"baselineVersion of schema %q in spec.adoptions of TenantDatabase %s/%s: MigrationSet %q has no version %s; its newest is %s",

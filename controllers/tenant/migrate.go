@@ -3,7 +3,6 @@ package tenant
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -288,12 +287,8 @@ func sharedReady(tdb *v1alpha1.TenantDatabase) error {
 // pinnedVersion is the tenant's pin as the set writes it.
 func pinnedVersion(t *v1alpha1.Tenant, ms *v1alpha1.MigrationSet, set *migrations.Set) (migrations.Version, error) {
 	pin := t.Spec.Migrations.TargetVersion
-	// People write a version as the file name has it: 0007 and 1_2 are 7 and 1.2.
-	wanted := migrations.Version(strings.ReplaceAll(pin, "_", "."))
-	for i := range set.Migrations {
-		if m := &set.Migrations[i]; !m.Repeatable && m.Version.Compare(wanted) == 0 {
-			return m.Version, nil
-		}
+	if version, known := set.Numbered(migrations.Written(pin)); known {
+		return version, nil
 	}
 	return "", fault.NewInvalid(v1alpha1.ReasonUnknownVersion,
 		"spec.migrations.targetVersion: MigrationSet %q has no version %s; its newest is %s", ms.Name, pin, set.Latest())
@@ -305,8 +300,7 @@ func pinned(t *v1alpha1.Tenant) bool {
 
 // pinnedElsewhere : who asked for just one version is told when it cannot be had.
 func pinnedElsewhere(s *scope) bool {
-	return pinned(s.tenant) &&
-		migrations.Version(strings.ReplaceAll(s.tenant.Spec.Migrations.TargetVersion, "_", ".")).Compare(migrations.Version(s.version)) != 0
+	return pinned(s.tenant) && migrations.Written(s.tenant.Spec.Migrations.TargetVersion).Compare(migrations.Version(s.version)) != 0
 }
 
 // long is how long a migration may take in silence: most are over before anybody could read of them, and a

@@ -36,11 +36,7 @@ func (r *Reconciler) namesake(ctx context.Context, s *scope) (*v1alpha1.TenantDa
 		if !found {
 			continue
 		}
-		no, err := r.unfit(ctx, s, ref, tdb)
-		if err == nil && no != nil {
-			err = &fault.Fault{Kind: no.Kind, Reason: no.Reason, After: no.After, Message: "Data of an earlier Tenant of this name are kept, but " + no.Message}
-		}
-		return tdb, err
+		return tdb, r.mustFit(ctx, s, ref, tdb, "Data of an earlier Tenant of this name are kept, but ")
 	}
 	return nil, nil
 }

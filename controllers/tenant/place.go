@@ -176,6 +176,16 @@ func (r *Reconciler) unfit(ctx context.Context, s *scope, ref v1alpha1.Namespace
 	return nil, err
 }
 
+// mustFit is unfit for the one database that will do: the tenant waits for it, and is told why by what stands
+// before the reason.
+func (r *Reconciler) mustFit(ctx context.Context, s *scope, ref v1alpha1.NamespacedReference, tdb *v1alpha1.TenantDatabase, why string) error {
+	no, err := r.unfit(ctx, s, ref, tdb)
+	if err != nil || no == nil {
+		return err
+	}
+	return &fault.Fault{Kind: no.Kind, Reason: no.Reason, After: no.After, Message: why + no.Message}
+}
+
 // noneFits makes one fault of all databases' reasons. A reason that they share is the tenant's too.
 func noneFits(class string, why []*fault.Fault) *fault.Fault {
 	all := *merge(why)

@@ -104,11 +104,8 @@ func (r *Reconciler) runSteps(ctx context.Context, s *scope) []error {
 		errs = append(errs, err)
 		if !st.goOn(s) {
 			pending(s, steps[i+1:], st.condition)
-			for _, end := range []func() error{
-				func() error { return r.takeOff(ctx, s, st.condition) },
-				func() error { return r.holdOff(ctx, s) },
-			} {
-				if err := end(); err != nil {
+			for _, err := range []error{r.takeOff(ctx, s, st.condition), r.holdOff(ctx, s)} {
+				if err != nil {
 					errs = append(errs, err)
 				}
 			}

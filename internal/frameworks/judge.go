@@ -76,7 +76,7 @@ func compare(a, b string) int {
 		if migrations.Version(v).Repeatable() {
 			return migrations.Version(strings.ReplaceAll(v, " ", "_"))
 		}
-		return migrations.Version(strings.ReplaceAll(v, "_", "."))
+		return migrations.Written(v)
 	}
 	return plain(a).Compare(plain(b))
 }

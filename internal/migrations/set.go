@@ -113,3 +113,14 @@ func (s *Set) Latest() Version {
 	}
 	return latest
 }
+
+// Numbered returns the version of the migration that compares equal to one, as the set writes it. Repeatable
+// migrations have none.
+func (s *Set) Numbered(version Version) (Version, bool) {
+	for i := range s.Migrations {
+		if m := &s.Migrations[i]; !m.Repeatable && m.Version.Compare(version) == 0 {
+			return m.Version, true
+		}
+	}
+	return "", false
+}

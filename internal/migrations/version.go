@@ -11,6 +11,9 @@ import (
 // The empty version stands for "none": no migration applied, or no target chosen.
 type Version string
 
+// Written is a version as people write it, who have it from a file's name: 0007 and 1_2 compare as 7 and 1.2.
+func Written(text string) Version { return Version(strings.ReplaceAll(text, "_", ".")) }
+
 // repeatablePrefix marks the version of a repeatable migration. No numbered version starts with it.
 const repeatablePrefix = "R__"
 

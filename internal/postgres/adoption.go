@@ -13,7 +13,8 @@ import (
 // ReasonAdoptionBlocked : a schema that is to be taken over cannot be taken over yet.
 const ReasonAdoptionBlocked = "AdoptionBlocked"
 
-// LedgerTable is the record of migrations in a tenant's schema, which its login may only read.
+// LedgerTable is the record of migrations in every schema, which tenants' logins may only read; package
+// migrations writes it.
 const LedgerTable = "tenantry_migrations"
 
 // Holder is the Tenant to which a schema belongs by the registry's word.

@@ -18,9 +18,6 @@ var sharedGrantsSQL string
 // ReasonInvalidGrant : a grant on the shared schema names a table or privilege that does not exist.
 const ReasonInvalidGrant = "InvalidGrant"
 
-// ledgerTable is the ledger of migrations, in every schema; internal/migrations writes it.
-const ledgerTable = "tenantry_migrations"
-
 // sharedPrivileges are what may be granted to tenants on a shared table.
 var sharedPrivileges = []string{"SELECT", "INSERT", "UPDATE", "DELETE", "REFERENCES"}
 
@@ -56,8 +53,8 @@ func (db *DB) SetSharedGrants(ctx context.Context, schema string, grants []Table
 
 func validateGrants(grants []TableGrant) error {
 	for _, g := range grants {
-		if g.Table == ledgerTable {
-			return fault.NewInvalid(ReasonInvalidGrant, "table %s of the shared schema is Tenantry's own and cannot be granted", ledgerTable)
+		if g.Table == LedgerTable {
+			return fault.NewInvalid(ReasonInvalidGrant, "table %s of the shared schema is Tenantry's own and cannot be granted", LedgerTable)
 		}
 		for _, p := range g.Privileges {
 			if !slices.Contains(sharedPrivileges, p) {
