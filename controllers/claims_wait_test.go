@@ -48,7 +48,7 @@ func TestClaimsWaitWhileTenantsAreMade(t *testing.T) {
 	busy = true
 	migrate(4)
 	shows("3")
-	now = now.Add(time.Minute)
+	now = now.Add(3 * time.Minute)
 	shows("4")
 	migrate(5)
 	shows("4")

@@ -12,7 +12,7 @@ import (
 )
 
 // longestWait bounds how far a claim's status lags behind a Tenant's.
-const longestWait = 15 * time.Second
+const longestWait = 2 * time.Minute
 
 // waits says whether what a claim has to tell can wait: nobody goes by it, and a fleet that is being made or
 // upgraded would wait for the writes. That is so of the first status of a claim that needs no proof, as

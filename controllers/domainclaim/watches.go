@@ -17,7 +17,6 @@ import (
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/domains"
-	"github.com/tenantry/tenantry/internal/routing"
 )
 
 // byHost is the cache's index of Tenants by the hosts they want, and by the wildcards above these.
@@ -108,7 +107,16 @@ var asks = predicate.Funcs{
 }
 
 func (r *Reconciler) ofTenant(ctx context.Context, o client.Object) []reconcile.Request {
-	return r.which(ctx, func(*v1alpha1.DomainClaim) bool { return true }, client.MatchingLabels{routing.LabelTenantUID: string(o.GetUID())})
+	held, err := r.Claims.Of(ctx, o.GetUID())
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Cannot list DomainClaims")
+		return nil
+	}
+	requests := make([]reconcile.Request, len(held))
+	for i := range held {
+		requests[i] = requestFor(held[i])
+	}
+	return requests
 }
 
 // ofAsker finds the claims that are not safe and keep a Tenant from a host it wants, its own included.
@@ -138,9 +146,9 @@ func (r *Reconciler) ofClass(ctx context.Context, _ client.Object) []reconcile.R
 	return r.which(ctx, func(*v1alpha1.DomainClaim) bool { return true })
 }
 
-func (r *Reconciler) which(ctx context.Context, which func(*v1alpha1.DomainClaim) bool, by ...client.ListOption) []reconcile.Request {
+func (r *Reconciler) which(ctx context.Context, which func(*v1alpha1.DomainClaim) bool) []reconcile.Request {
 	var list v1alpha1.DomainClaimList
-	if err := r.List(ctx, &list, append(by, client.UnsafeDisableDeepCopy)...); err != nil {
+	if err := r.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
 		log.FromContext(ctx).Error(err, "Cannot list DomainClaims")
 		return nil
 	}

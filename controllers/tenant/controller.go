@@ -100,6 +100,9 @@ type Reconciler struct {
 	// them.
 	recorded sync.Map // recordKey -> true
 	attempts attempts
+	// ledgers remembers what the ledger of a tenant had that was upgraded lately. It is compared before it is
+	// gone by.
+	ledgers sync.Map // ledgerKey -> ledger
 	// Permits say whose turn it is in a rollout.
 	Permits *rollout.Permits
 	// left remembers which Tenants' databases were left: a later pass of a deletion that still waits

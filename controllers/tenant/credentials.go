@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -43,16 +44,8 @@ func (r *Reconciler) credentials(ctx context.Context, s *scope) (outcome, error)
 // in last: a crash at any point leaves a Secret from which the rest follows.
 func (r *Reconciler) ownCredentials(ctx context.Context, s *scope) (outcome, error) {
 	p := r.ownPair(s)
-	meta, err := r.Logins.Meta(ctx, p.Key)
+	secret, state, err := r.workingLogin(ctx, s, p)
 	if err != nil {
-		return outcome{}, err
-	}
-	secret := client.Object(meta)
-	state := &logins.State{}
-	p.Unmade = s.begun && meta.UID == ""
-	if s.secretVersion = meta.ResourceVersion; r.proved(s) {
-		state.User, state.Version = s.user, s.secretVersion
-	} else if secret, state, err = r.Logins.Ensure(ctx, p); err != nil {
 		return outcome{}, err
 	}
 	if err := r.Logins.TakeTurns(ctx, p, state, secret); err != nil {
@@ -60,6 +53,49 @@ func (r *Reconciler) ownCredentials(ctx context.Context, s *scope) (outcome, err
 	}
 	s.use(state)
 	return s.own(state), nil
+}
+
+// workingLogin returns the Secret, and the login in it, which was seen to work.
+func (r *Reconciler) workingLogin(ctx context.Context, s *scope, p *logins.Pair) (metav1.Object, *logins.State, error) {
+	if s.begun && s.firstSecret != nil {
+		state, err := p.Try(ctx, s.firstSecret)
+		return s.firstSecret, state, err
+	}
+	meta, err := r.Logins.Meta(ctx, p.Key)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.Unmade = s.begun && meta.UID == ""
+	if s.secretVersion = meta.ResourceVersion; r.proved(s) {
+		return meta, &logins.State{User: s.user, Version: s.secretVersion}, nil
+	}
+	return r.Logins.Ensure(ctx, p)
+}
+
+// firstSecret makes the Secret of a tenant that is about to be made, so that its login is made with the
+// password. What keeps the Secret from being made keeps nothing else: credentials meets it again, and tells.
+func (r *Reconciler) firstSecret(ctx context.Context, s *scope, roles postgres.RoleNames) (verifier string) {
+	s.observed = postgres.Observation{Roles: roles}
+	secret, verifier, err := r.Logins.Make(ctx, r.ownPair(s))
+	if err != nil {
+		return ""
+	}
+	s.firstSecret = secret
+	return verifier
+}
+
+// dropFirstSecret takes the Secret back if the server said that nothing was made for it: it would have a login
+// that is not there, and say of the tenant that it was begun.
+func (r *Reconciler) dropFirstSecret(ctx context.Context, s *scope) error {
+	secret := s.firstSecret
+	if secret == nil {
+		return nil
+	}
+	s.firstSecret = nil
+	if err := r.Delete(ctx, secret, client.Preconditions{UID: &secret.UID}); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete Secret %s: %w", secret.Name, err)
+	}
+	return nil
 }
 
 // use makes a login the one that verify tries.

@@ -46,9 +46,11 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) (err error) {
 		return err
 	}
 	r.worked.Store(time.Now().UnixNano())
-	observed, begun, err := s.db.Begin(ctx, s.wanted)
+	observed, begun, err := s.db.Begin(ctx, s.wanted, func(roles postgres.RoleNames) string { return r.firstSecret(ctx, s, roles) })
 	if begun {
 		s.observed, s.begun = observed, true
+	} else if err == nil {
+		return r.dropFirstSecret(ctx, s)
 	}
 	if fault.KindOf(err) == fault.Transient {
 		return err

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -24,6 +25,8 @@ type scope struct {
 	recreates bool
 	// begun says that this pass made the schema, which has nothing in it before migrate. Set by provision.
 	begun bool
+	// firstSecret is the Secret that was made for the login of a schema that this pass made. Set by provision.
+	firstSecret *corev1.Secret
 	// started is when the pass began.
 	started time.Time
 
@@ -82,6 +85,9 @@ type scope struct {
 	// migrate. behind says that the registry does not know them yet: verify tells it.
 	version, digest string
 	behind          bool
+	// answer is what the migrations' session said of the rights of the tenant's own login when the last of them
+	// was applied. Set by migrate.
+	answer [][]byte
 }
 
 // next is when to come back to a tenant that needs nothing.

@@ -87,6 +87,9 @@ func (r *Reconciler) rights(ctx context.Context, s *scope) (postgres.Rights, err
 		old = 0
 	}
 	if s.mode() == v1alpha1.LoginDedicated {
+		if s.answer != nil {
+			return s.db.Answered(ctx, s.user, bounds(s), s.answer, old)
+		}
 		return s.db.Examine(ctx, s.user, bounds(s), old)
 	}
 	mode := s.inUse()

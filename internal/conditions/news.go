@@ -7,7 +7,7 @@ import (
 )
 
 // longestNewsWait bounds how long good news waits.
-const longestNewsWait = 15 * time.Second
+const longestNewsWait = 2 * time.Minute
 
 // tell sends an event. Good news waits while objects are being made or migrated, for which it would take the
 // API server's time: their statuses tell the same. What is bad never waits.

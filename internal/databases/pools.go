@@ -173,7 +173,7 @@ func (p *Pools) migratorBeside(ctx context.Context, uid types.UID, admin *postgr
 // that was leader for a while) it sets a new one and tries once more.
 func (p *Pools) openMigrator(ctx context.Context, admin *postgres.DB, set string) (*postgres.DB, error) {
 	options := p.options
-	options.ApplicationName = "tenantry-migrator"
+	options.ApplicationName, options.Foreign = "tenantry-migrator", true
 	for attempt := 1; ; attempt++ {
 		config, err := admin.EnsureMigrator(ctx, set)
 		if err != nil {

@@ -122,6 +122,22 @@ func (k *Keeper) Ensure(ctx context.Context, p *Pair) (*corev1.Secret, *State, e
 	return secret, s, p.login(ctx, s, isNew)
 }
 
+// Make creates the Secret of a pair of which there is none, and returns the verifier of its password, with
+// which the login can be made: Try comes next. Where there is a Secret already, it is an error.
+func (k *Keeper) Make(ctx context.Context, p *Pair) (secret *corev1.Secret, verifier string, err error) {
+	if secret, err = k.createSecret(ctx, p); err != nil {
+		return nil, "", err
+	}
+	verifier, err = postgres.SCRAMVerifier(string(secret.Data["password"]))
+	return secret, verifier, err
+}
+
+// Try logs in with a Secret whose password the server was given just now.
+func (p *Pair) Try(ctx context.Context, secret *corev1.Secret) (*State, error) {
+	s := p.state(secret)
+	return s, s.tryNew(ctx)
+}
+
 // Read returns the Secret as it is. The error is the API server's own where there is none.
 func (k *Keeper) Read(ctx context.Context, key client.ObjectKey) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
@@ -175,7 +191,11 @@ func (p *Pair) login(ctx context.Context, s *State, isNew bool) error {
 	if err := p.Server.Set(ctx, s.User, verifier); err != nil {
 		return err
 	}
-	err = postgres.Login(ctx, *s.Login)
+	return s.tryNew(ctx)
+}
+
+func (s *State) tryNew(ctx context.Context) error {
+	err := postgres.Login(ctx, *s.Login)
 	if fault.ReasonOf(err) == v1alpha1.ReasonAuthenticationFailed {
 		return fault.NewWaiting(v1alpha1.ReasonLoginFailed, time.Minute,
 			"Login %s is refused although its password was just set; look at pg_hba.conf of the server", s.User).Because(err)

@@ -23,6 +23,10 @@ type Result struct {
 	From, To Version
 	// Applied are the versions applied by this call, in order.
 	Applied []Version
+	// Before are the rows of the ledger as they were at first, where it was read or compared.
+	Before []Applied
+	// Answer is the row that answers Target.Ask; nil where it was not asked, or not answered.
+	Answer [][]byte
 	// Retries counts the pauses for a lock or for another runner.
 	Retries int
 }
@@ -53,6 +57,8 @@ type runner struct {
 	dirty bool
 	// exists says that the ledger is there.
 	exists bool
+	// believed are the rows that the ledger is taken to have, as long as that was not compared.
+	believed []Applied
 	// replay says that the schema has no ledger and is not empty: no checkpoint fits it.
 	replay bool
 	result Result
@@ -67,6 +73,9 @@ func (r *runner) apply(ctx context.Context, target Version) (Result, error) {
 		done, err := r.pass(ctx, target)
 		if done {
 			try = 1
+		}
+		if errors.Is(err, errUnlike) {
+			continue // It is read now.
 		}
 		again, reason := r.retryable(err)
 		if !again || try >= r.policy.tries {
@@ -89,6 +98,11 @@ func (r *runner) pass(ctx context.Context, target Version) (progress bool, err e
 	if err != nil {
 		return false, err
 	}
+	if steps := r.guess(target); len(steps) > 0 {
+		n, err := r.runBatch(ctx, steps, true)
+		r.record(steps[:n])
+		return n > 0, err
+	}
 	applied, exists, err := r.read(ctx, conn)
 	if err != nil {
 		return false, err
@@ -96,10 +110,8 @@ func (r *runner) pass(ctx context.Context, target Version) (progress bool, err e
 	if len(applied) == 0 && r.target.Recorded != "" {
 		return false, r.target.ledgerLost()
 	}
-	r.exists, r.result.Read = exists, true
-	if r.result.To = Current(applied); len(r.result.Applied) == 0 {
-		r.result.From = r.result.To
-	}
+	r.exists = exists
+	r.found(applied)
 	steps, err := Plan(r.set, applied, target)
 	if err != nil {
 		return false, err
@@ -111,7 +123,7 @@ func (r *runner) pass(ctx context.Context, target Version) (progress bool, err e
 	for len(steps) > 0 {
 		var n int
 		if together := batch(steps); len(together) > 0 {
-			n, err = r.runBatch(ctx, together)
+			n, err = r.runBatch(ctx, together, len(together) == len(steps))
 		} else if err = r.runUnits(ctx, steps[0]); err == nil {
 			n = 1
 		}
@@ -123,6 +135,14 @@ func (r *runner) pass(ctx context.Context, target Version) (progress bool, err e
 		steps = steps[n:]
 	}
 	return progress, nil
+}
+
+// found notes the rows that the ledger has.
+func (r *runner) found(applied []Applied) {
+	r.result.Read = true
+	if r.result.To = Current(applied); len(r.result.Applied) == 0 {
+		r.result.From, r.result.Before = r.result.To, applied
+	}
 }
 
 // read believes once that a schema that was only just made has no ledger.

@@ -28,19 +28,35 @@ func batch(steps Steps) Steps {
 	return steps
 }
 
-// runBatch applies transactional migrations and returns how many were committed. An error is a
-// *stepError, or errStale.
-func (r *runner) runBatch(ctx context.Context, steps Steps) (int, error) {
+// runBatch applies transactional migrations and returns how many were committed. Behind the last ones of all
+// it asks the target's question. An error is a *stepError, or errStale.
+func (r *runner) runBatch(ctx context.Context, steps Steps, last bool) (int, error) {
+	if r.dirty { // what an earlier message left in the session must not reach these
+		r.release(ctx)
+	}
 	conn, err := r.session(ctx)
 	if err != nil {
 		return 0, err
 	}
 	s := r.compose(steps)
+	if last {
+		r.ask(ctx, s, len(steps)-1)
+	}
 	r.dirty = true
-	_, err = s.run(ctx, conn)
+	results, err := s.run(ctx, conn)
 	f, failed := errors.AsType[*failure](err)
+	unanswered := failed && f.asks && f.server() != nil
+	if unanswered { // Who asked gets no answer. What stands behind the last COMMIT was undone, the reset too.
+		failed, err = false, nil
+	}
+	if err := r.compared(s, f, failed); err != nil {
+		r.rollback(ctx, conn)
+		r.dirty = !errors.Is(err, errUnlike) // then nothing but the comparison ran
+		return 0, err
+	}
 	if !failed {
-		r.exists, r.dirty = true, slices.ContainsFunc(steps, func(step Step) bool { return step.Migration.leaks() })
+		r.result.Answer = s.answer(results)
+		r.exists, r.dirty = true, unanswered || slices.ContainsFunc(steps, func(step Step) bool { return step.Migration.leaks() })
 		return len(steps), err
 	}
 	r.rollback(ctx, conn)
@@ -55,7 +71,7 @@ func (r *runner) runBatch(ctx context.Context, steps Steps) (int, error) {
 	case f.done == 0 && f.step > 0:
 		// The server could not even read the message (its grammar refuses something that ours let
 		// pass), so nothing ran. What stands in front of the place is fine.
-		return r.runBatch(ctx, steps[:f.step])
+		return r.runBatch(ctx, steps[:f.step], false)
 	case f.met():
 		return committed, errStale
 	case f.guards && f.server() != nil && f.server().Code == "22012":
@@ -85,6 +101,9 @@ func (r *runner) compose(steps Steps) *script {
 		s.own(i, r.target.settings("LOCAL")...)
 		if i < len(steps)-1 {
 			s.own(i, "SET LOCAL synchronous_commit = off")
+		}
+		if i == 0 && r.believed != nil {
+			s.compare(i, r.target.guard(), r.target.sameAs(r.believed))
 		}
 		if step.Action == Start {
 			s.guard(i, r.target.empty())

@@ -29,8 +29,9 @@ type segment struct {
 	body *Statement
 	// claims marks the statements that make the ledger and write its row, commits the end of a transaction.
 	claims, commits bool
-	// guards marks the statement that finds a schema not empty.
-	guards bool
+	// guards marks the statement that finds a schema not empty, compares those that compare the ledger with what
+	// was believed, asks the question behind all steps.
+	guards, compares, asks bool
 }
 
 func (s *script) add(seg segment, sql string) {
@@ -55,7 +56,13 @@ func (s *script) claim(step int, sql ...string) {
 }
 
 func (s *script) guard(step int, sql string) { s.add(segment{step: step, guards: true}, sql) }
-func (s *script) commit(step int)            { s.add(segment{step: step, commits: true}, "COMMIT") }
+func (s *script) compare(step int, sql ...string) {
+	for _, q := range sql {
+		s.add(segment{step: step, compares: true}, q)
+	}
+}
+func (s *script) ask(step int, sql string) { s.add(segment{step: step, asks: true}, sql) }
+func (s *script) commit(step int)          { s.add(segment{step: step, commits: true}, "COMMIT") }
 func (s *script) body(step int, st *Statement) {
 	s.add(segment{step: step, body: st}, st.SQL)
 }
@@ -104,11 +111,12 @@ func (s *script) run(ctx context.Context, conn *pgconn.PgConn) ([]*pgconn.Result
 		}
 		results = append(results, result)
 	}
-	if err := reader.Close(); err != nil {
-		return results, s.locate(err, len(results))
-	}
-	if rolledBack != nil {
+	err := reader.Close()
+	switch {
+	case rolledBack != nil:
 		return results, rolledBack
+	case err != nil:
+		return results, s.locate(err, len(results))
 	}
 	return results, nil
 }
@@ -128,7 +136,8 @@ func (s *script) locate(err error, done int) *failure {
 	i := min(done, len(s.segments)-1)
 	pg := f.server()
 	at := -1
-	if pg != nil && pg.Position > 0 {
+	// A prepared question's position is one in its own text.
+	if pg != nil && pg.Position > 0 && !s.segments[i].asks {
 		at = byteOffset(s.text.String(), int(pg.Position))
 		for j, seg := range s.segments {
 			if seg.from <= at && at <= seg.to {

@@ -1,6 +1,10 @@
 package migrations
 
-import "time"
+import (
+	"time"
+
+	"github.com/tenantry/tenantry/internal/postgres"
+)
 
 // DefaultLockTimeout bounds how long the application's own statements queue behind a migration that
 // itself waits for a lock.
@@ -28,6 +32,13 @@ type Target struct {
 	// Recorded is the version that is recorded of the schema elsewhere, "" for none: a ledger without a row
 	// is lost then, and not new.
 	Recorded Version
+	// Ask is a question to the migrator's own session when all is applied, in the same message where there is
+	// one: a session that has just made tables has read what the catalogs say of them. It names everything with its
+	// schema. See Result.Answer. Nil asks nothing.
+	Ask *postgres.Question
+	// Believed are the rows of the ledger, if they are most likely known: they are not read then, but compared
+	// in the transaction of the first migration.
+	Believed []Applied
 	// StatementTimeout bounds each statement but those that run CONCURRENTLY; 0 means no bound.
 	StatementTimeout time.Duration
 }

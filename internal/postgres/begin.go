@@ -3,90 +3,157 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tenantry/tenantry/internal/fault"
 )
 
-// beginSQL asks which of a tenant's names are taken, and what its statements hang on. Names are only looked
-// up: in a session whose caches other tenants' migrations have just emptied, observe.sql takes ten times as
-// long.
+// beginSQL asks what stands in the way of a new tenant, and what its statements hang on. Names are only
+// looked up: in a session whose caches other tenants' migrations have just emptied, observe.sql takes ten times
+// as long.
 const beginSQL = `SELECT current_setting('server_version_num')::int, current_user::text, current_database()::text,
-	to_regnamespace(quote_ident($1)) IS NOT NULL OR EXISTS (SELECT FROM tenantry.shared_schema WHERE schema_name = $1),
-	EXISTS (SELECT FROM unnest($2::text[]) role WHERE to_regrole(quote_ident(role)) IS NOT NULL),
+	EXISTS (SELECT FROM tenantry.tenant WHERE schema_name = $1) OR EXISTS (SELECT FROM tenantry.tenant WHERE tenant_uid = $5)
+		OR to_regnamespace(quote_ident($1)) IS NOT NULL OR EXISTS (SELECT FROM tenantry.shared_schema WHERE schema_name = $1)
+		OR EXISTS (SELECT FROM unnest($2::text[]) role WHERE to_regrole(quote_ident(role)) IS NOT NULL),
 	to_regrole(quote_ident(NULLIF($3, ''))) IS NOT NULL,
 	(SELECT string_agg(quote_ident(p), ', ' ORDER BY i) FROM unnest($4::text[]) WITH ORDINALITY u (p, i))`
 
-// Begin is Provision for a tenant that the registry does not know, without a look before and without one
-// after: it returns what Observe would. The registry's row is the fence as ever; where the schema or the UID
-// has one, or a name is taken, nothing is changed, and begun is false: Provision has the words for it. It makes
-// tenants with a login of their own and no reader (see Plain).
-func (db *DB) Begin(ctx context.Context, t Tenant) (o Observation, begun bool, err error) {
+// Begin is Provision for a tenant that the registry does not know: one message, after a look at the names alone,
+// and none after it. It returns what Observe would. The registry's row is the fence as ever; where the schema or
+// the UID has one, or a name is taken, nothing is changed, and begun is false: Provision has the words for it. It
+// makes tenants with a login of their own and no reader (see Plain).
+//
+// When nothing stands in the way, password is asked for the verifier with which the login is made, which can log
+// in at once then. It is asked once, and never again for what was made. Nil, or "", makes a login without.
+func (db *DB) Begin(ctx context.Context, t Tenant, password func(RoleNames) (verifier string)) (o Observation, begun bool, err error) {
 	if err := t.validate(); err != nil || !t.Plain() {
 		return o, false, err
 	}
-	var c *catalog
-	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		c = nil
-		fresh, err := register(ctx, tx, db.config.Database(), t)
-		if err != nil || !fresh {
-			return err
-		}
-		c, err = db.begin(ctx, tx, t)
-		return err
-	})
-	db.recent.changed(t.Schema)
-	if errors.Is(err, errTaken) {
-		return o, false, nil
-	}
+	what := "cannot provision schema " + t.Schema
+	c, err := db.vacancy(ctx, t)
 	if err != nil || c == nil {
-		return o, false, failed(err, "cannot provision schema "+t.Schema)
+		return o, false, failed(err, what)
+	}
+	if password != nil {
+		if c.verifier = password(c.names); c.verifier != "" && !isVerifier(c.verifier) {
+			return o, false, fault.NewInvalid(ReasonInvalidConnection, "%s: its password is no SCRAM verifier", what)
+		}
+	}
+	begun, err = db.begin(ctx, t, c)
+	db.recent.changed(t.Schema)
+	if err != nil || !begun {
+		return o, false, failed(err, what)
 	}
 	db.recent.made(t, c)
 	return c.observation(t), true, nil
 }
 
-// errTaken rolls the beginning of a tenant back.
-var errTaken = errors.New("a name of the new tenant is taken")
-
 // Plain says that a tenant has a login of its own and no other.
 func (t Tenant) Plain() bool { return t.ClassLogin == "" && t.Reader == nil }
 
-// begin carries out the plan for a tenant of which there is nothing, and returns what there is then.
-func (db *DB) begin(ctx context.Context, tx pgx.Tx, t Tenant) (*catalog, error) {
+// vacancy returns the catalog of a tenant of which there is nothing, nil where there is something.
+func (db *DB) vacancy(ctx context.Context, t Tenant) (*catalog, error) {
 	database := db.config.Database()
 	names := TenantRoles(database, t.Schema)
 	c := &catalog{Group: GroupRole(database), names: names, keeper: KeeperRole(database, t.Schema)}
 	if t.MigrationSet != "" {
 		c.Migrator = MigratorRole(database, t.MigrationSet)
 	}
-	var schemaTaken, rolesTaken bool // the shared schema's name included
+	var taken bool
 	roles := []string{names.Owner, names.App, names.Second(), names.Reader(), names.SecondReader()}
-	err := tx.QueryRow(ctx, beginSQL, t.Schema, roles, c.Migrator, t.searchPath()).Scan(
-		&c.VersionNum, &c.Login, &c.Database, &schemaTaken, &rolesTaken, &c.HasMigrator, &c.WantPath)
-	if err != nil {
+	err := db.pool.QueryRow(ctx, beginSQL, t.Schema, roles, c.Migrator, t.searchPath(), t.UID).Scan(
+		&c.VersionNum, &c.Login, &c.Database, &taken, &c.HasMigrator, &c.WantPath)
+	if err != nil || taken {
 		return nil, err
 	}
-	if schemaTaken || rolesTaken {
-		return nil, errTaken
-	}
-	if err := c.migratorExists(t); err != nil {
-		return nil, err
-	}
+	return c, c.migratorExists(t)
+}
+
+// begin makes what is planned for a tenant of which there is nothing. All of it is one transaction, and fails
+// where anything of it came to be since the look.
+func (db *DB) begin(ctx context.Context, t Tenant, c *catalog) (begun bool, err error) {
 	p := c.plan(t)
-	if err := script(ctx, tx, p.statements(c)...); err != nil {
-		return nil, err
+	text := joinStatements(slices.Concat(t.registration(db.config.Database()), p.statements(c),
+		[]string{"SELECT pg_catalog.to_regrole(pg_catalog.quote_ident(" + literal(c.names.App) + "))::pg_catalog.oid"}))
+	oid, err := db.sendAlone(ctx, text)
+	if isTaken(err) {
+		return false, nil
 	}
-	app := &role{Name: names.App, Inherit: true}
-	if err := tx.QueryRow(ctx, `SELECT to_regrole(quote_ident($1))::oid`, app.Name).Scan(&app.OID); err != nil {
-		return nil, err
+	if err != nil {
+		return false, err
 	}
-	c.made, c.SchemaOwner, c.Owner, c.App = &t, &names.Owner, &role{Name: names.Owner, Inherit: true}, app
+	number, err := strconv.ParseUint(oid, 10, 32)
+	if err != nil {
+		return false, fmt.Errorf("the login that was made has no number: %w", err)
+	}
+	c.App = &role{Name: c.names.App, OID: uint32(number), Inherit: true, Login: c.verifier != ""}
+	c.made, c.SchemaOwner, c.Owner = &t, &c.names.Owner, &role{Name: c.names.Owner, Inherit: true}
 	c.Row = &registered{
-		Schema: t.Schema, UID: t.UID, Namespace: t.Namespace, Name: t.Name, Owner: names.Owner, App: names.App,
+		Schema: t.Schema, UID: t.UID, Namespace: t.Namespace, Name: t.Name, Owner: c.names.Owner, App: c.names.App,
 		Keeper: c.keeper, State: StateActive, MigrationSet: t.MigrationSet,
 	}
-	return c, nil
+	return true, nil
+}
+
+// registration is the registry's row, within the bound of the database: the last statement divides by zero
+// where that is full.
+func (t Tenant) registration(database string) []string {
+	names := TenantRoles(database, t.Schema)
+	values := []string{t.Schema, t.UID, t.Namespace, t.Name, names.Owner, names.App, KeeperRole(database, t.Schema), t.MigrationSet}
+	for i := range values {
+		values[i] = literal(values[i])
+	}
+	insert := "INSERT INTO tenantry.tenant (schema_name, tenant_uid, namespace, name, owner_role, app_role, keeper_role, migration_set) VALUES (" +
+		strings.Join(values, ", ") + ")"
+	if t.MaxTenants == 0 {
+		return []string{insert}
+	}
+	return []string{
+		"SELECT FROM tenantry.identity FOR UPDATE", insert,
+		fmt.Sprintf("SELECT 1 / CASE WHEN count(*) <= %d THEN 1 ELSE 0 END FROM tenantry.tenant", t.MaxTenants),
+	}
+}
+
+// sendAlone sends a message that is a transaction of its own, and returns the one value of its last statement.
+func (db *DB) sendAlone(ctx context.Context, text string) (value string, err error) {
+	for attempt := 1; ; attempt++ {
+		value, err = db.sendOnce(ctx, text)
+		if attempt == maxAttempts || CauseOf(err) != Conflict {
+			return value, err
+		}
+		if err := pause(ctx, attempt); err != nil {
+			return "", err
+		}
+	}
+}
+
+func (db *DB) sendOnce(ctx context.Context, text string) (string, error) {
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Release()
+	results, err := conn.Conn().PgConn().Exec(ctx, text).ReadAll()
+	if err != nil {
+		return "", err
+	}
+	rows := results[len(results)-1].Rows
+	if len(rows) != 1 || len(rows[0]) != 1 {
+		return "", fmt.Errorf("the server's last answer has %d rows", len(rows))
+	}
+	return string(rows[0][0]), nil
+}
+
+// isTaken says that the beginning of a tenant met what was there before, or a full database.
+func isTaken(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && slices.Contains([]string{"23505", "42710", "42P06", "22012"}, pg.Code)
 }
 
 // plainly says that a catalog was not read but follows from what was made, for just this tenant: there is no

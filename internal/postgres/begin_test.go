@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -20,10 +21,17 @@ func TestBeginSaysWhatObserveSays(t *testing.T) {
 		"set":     func(tn *postgres.Tenant) { tn.MigrationSet = "a/b" },
 		"alone":   func(tn *postgres.Tenant) { tn.SharedSchema = "" },
 		"bounded": func(tn *postgres.Tenant) { tn.MaxTenants = 100 },
+		"off":     func(*postgres.Tenant) {},
 	} {
 		tn := tenant(name)
 		change(&tn)
-		said, begun, err := db.Begin(t.Context(), tn)
+		verifier, asked := must(postgres.SCRAMVerifier(postgres.NewPassword()))(t), 0
+		said, begun, err := db.Begin(t.Context(), tn, func(names postgres.RoleNames) string {
+			if asked++; asked > 1 || names != postgres.TenantRoles(db.Config().Database(), tn.Schema) {
+				t.Errorf("%s: asked %d times, for %v", name, asked, names)
+			}
+			return map[bool]string{true: verifier}[name != "off"]
+		})
 		if err != nil || !begun {
 			t.Fatalf("%s: begun = %v, %v", name, begun, err)
 		}
@@ -35,7 +43,9 @@ func TestBeginSaysWhatObserveSays(t *testing.T) {
 			}
 		}
 		compare("begun", said)
-		verifier := must(postgres.SCRAMVerifier(postgres.NewPassword()))(t)
+		if said.AppCanLogin != (name != "off") {
+			t.Errorf("%s: can log in = %v", name, said.AppCanLogin)
+		}
 		if err := db.SetPassword(t.Context(), tn.UID, tn.Schema, verifier); err != nil {
 			t.Fatal(err)
 		}
@@ -56,28 +66,56 @@ func TestBeginIsForNewTenants(t *testing.T) {
 		"INSERT INTO tenantry.shared_schema (schema_name, owner_role) VALUES ('shared_2', 'x')", `CREATE ROLE "`+postgres.TenantRoles(db.Config().Database(), "roles").Second()+`"`)
 	rival, moved := tn, tn
 	rival.UID, moved.Schema = "rival", "elsewhere"
+	full := tenant("full")
+	full.MaxTenants = 1
+	unasked := func(postgres.RoleNames) string { t.Error("a password was asked for"); return "" }
 	for what, tn := range map[string]postgres.Tenant{
-		"again": tn, "rival": rival, "moved": moved, "schema": tenant("planted"), "roles": tenant("roles"), "shared": tenant("shared_2"),
+		"again": tn, "rival": rival, "moved": moved, "schema": tenant("planted"), "roles": tenant("roles"), "shared": tenant("shared_2"), "full": full,
 	} {
-		if _, begun, err := db.Begin(t.Context(), tn); begun || err != nil {
+		password := unasked
+		if what == "full" {
+			password = nil // is found behind the look
+		}
+		if _, begun, err := db.Begin(t.Context(), tn, password); begun || err != nil {
 			t.Errorf("%s: begun = %v, %v", what, begun, err)
 		}
 		if o := observe(t, db, tn); o.OwnerUID == tn.UID && what != "again" {
 			t.Errorf("%s is in the registry", what)
 		}
 	}
-	full := tenant("full")
-	full.MaxTenants = 1
 	unprepared := tenant("unprepared")
 	unprepared.MigrationSet = "no/login"
-	for reason, tn := range map[string]postgres.Tenant{
-		postgres.ReasonDatabaseFull: full, postgres.ReasonNotProvisioned: unprepared,
+	if _, begun, err := db.Begin(t.Context(), unprepared, unasked); begun || fault.ReasonOf(err) != postgres.ReasonNotProvisioned {
+		t.Errorf("without the set's login: begun = %v, %v", begun, err)
+	}
+	if observe(t, db, unprepared).Registered {
+		t.Error("a tenant whose set has no login is in the registry")
+	}
+	plain := func(postgres.RoleNames) string { return "hunter2-clear-text" }
+	if _, begun, err := db.Begin(t.Context(), tenant("clear"), plain); begun || err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a password in clear text: begun = %v, %v", begun, err)
+	}
+}
+
+// What comes between the look and the making takes the making back, all of it.
+func TestBeginLosesARace(t *testing.T) {
+	db := newDB(t)
+	super := admin(t, db.Config().Database())
+	for what, between := range map[string]func(tn postgres.Tenant){
+		"schema": func(tn postgres.Tenant) { exec(t, super, `CREATE SCHEMA "`+tn.Schema+`"`) },
+		"role": func(tn postgres.Tenant) {
+			exec(t, super, `CREATE ROLE "`+postgres.TenantRoles(db.Config().Database(), tn.Schema).App+`"`)
+		},
+		"row": func(tn postgres.Tenant) { tn.UID = "rival"; must(db.Provision(t.Context(), tn))(t) },
 	} {
-		if _, begun, err := db.Begin(t.Context(), tn); begun || fault.ReasonOf(err) != reason {
-			t.Errorf("%s: begun = %v, %v, want %s", tn.Schema, begun, err, reason)
+		tn := tenant("race_" + what)
+		verifier := must(postgres.SCRAMVerifier(postgres.NewPassword()))(t)
+		_, begun, err := db.Begin(t.Context(), tn, func(postgres.RoleNames) string { between(tn); return verifier })
+		if begun || err != nil {
+			t.Errorf("%s: begun = %v, %v", what, begun, err)
 		}
-		if observe(t, db, tn).Registered {
-			t.Errorf("%s is in the registry", tn.Schema)
+		if o := observe(t, db, tn); o.OwnerUID == tn.UID || o.AppCanLogin || o.OwnerRoleExists != (what == "row") {
+			t.Errorf("%s: something was made: %+v", what, o)
 		}
 	}
 }

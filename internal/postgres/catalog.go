@@ -45,6 +45,8 @@ type catalog struct {
 	keeper string
 	// made is the tenant that was begun, where the catalog was not read but follows from that.
 	made *Tenant
+	// verifier is that of the password with which the app role is made; "" makes it without LOGIN.
+	verifier string
 }
 
 type role struct {

@@ -218,7 +218,7 @@ func (db *DB) SetClassLogin(ctx context.Context, l ClassLogin, name, verifier st
 		if exists {
 			verb = "ALTER"
 		}
-		return verb + " ROLE " + ident(name) + " LOGIN PASSWORD " + literal(verifier) + " VALID UNTIL 'infinity'"
+		return verb + " ROLE " + ident(name) + logsIn(verifier)
 	}), what)
 }
 

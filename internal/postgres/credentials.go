@@ -41,7 +41,7 @@ func (db *DB) SetLogin(ctx context.Context, uid, schema, login, verifier string)
 			return err
 		}
 		return script(ctx, tx, "SET LOCAL ROLE "+ident(row.Keeper),
-			verb+" ROLE "+ident(login)+" LOGIN PASSWORD "+literal(verifier)+" VALID UNTIL 'infinity'", "RESET ROLE")
+			verb+" ROLE "+ident(login)+logsIn(verifier), "RESET ROLE")
 	})
 	if app {
 		db.recent.amended(schema, err, (*catalog).appLogsIn)
@@ -49,6 +49,11 @@ func (db *DB) SetLogin(ctx context.Context, uid, schema, login, verifier string)
 		db.recent.changed(schema)
 	}
 	return failed(err, what)
+}
+
+// logsIn are the options of a role that can log in with a password.
+func logsIn(verifier string) string {
+	return " LOGIN PASSWORD " + literal(verifier) + " VALID UNTIL 'infinity'"
 }
 
 func (c *catalog) appLogsIn() {

@@ -109,10 +109,13 @@ func (p *plan) roles(c *catalog, t Tenant) {
 	case !c.Owner.Inherit:
 		p.asKeeper("the owner role is NOINHERIT", "ALTER ROLE %s INHERIT", owner)
 	}
-	if c.App == nil {
-		p.asKeeper("the app role is missing", "CREATE ROLE %s NOLOGIN INHERIT CONNECTION LIMIT %d", app, limit)
-	} else {
+	switch {
+	case c.App != nil:
 		p.login(*c.App, "app role", limit)
+	case c.verifier != "":
+		p.asKeeper("the app role is missing", "CREATE ROLE %s INHERIT CONNECTION LIMIT %d%s", app, limit, logsIn(c.verifier))
+	default:
+		p.asKeeper("the app role is missing", "CREATE ROLE %s NOLOGIN INHERIT CONNECTION LIMIT %d", app, limit)
 	}
 	if c.Second != nil {
 		p.login(*c.Second, "second login", limit)

@@ -20,6 +20,9 @@ type PoolOptions struct {
 	// MaxConns bounds the connections. Default 8: 4 to 8 saturate PostgreSQL with this kind of
 	// work on two cores.
 	MaxConns int32
+	// Foreign : statements that are not ours run in the sessions, too, whose plans are the server's choice.
+	// Ours find what they ask for by its name whatever that is, and are planned once.
+	Foreign bool
 	// StatementTimeout, LockTimeout and IdleInTransactionTimeout are the sessions' settings.
 	// Defaults 30 s, 5 s and 60 s.
 	StatementTimeout, LockTimeout, IdleInTransactionTimeout time.Duration
@@ -95,11 +98,16 @@ func (o PoolOptions) withDefaults() PoolOptions {
 }
 
 func (o PoolOptions) runtimeParams() map[string]string {
+	plans := "force_generic_plan"
+	if o.Foreign {
+		plans = "auto"
+	}
 	return map[string]string{
 		"search_path":                         pinnedPath,
 		"application_name":                    o.ApplicationName,
 		"client_encoding":                     "UTF8",
 		"standard_conforming_strings":         "on",
+		"plan_cache_mode":                     plans,
 		"statement_timeout":                   milliseconds(o.StatementTimeout),
 		"lock_timeout":                        milliseconds(o.LockTimeout),
 		"idle_in_transaction_session_timeout": milliseconds(o.IdleInTransactionTimeout),

@@ -3,10 +3,10 @@ package postgres
 import (
 	"context"
 	_ "embed" // for the query
+	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // What a login may do is the same whoever asks: the catalogs tell it of any role. Asked in a session of the
@@ -16,10 +16,13 @@ import (
 //go:embed direct.sql
 var directSQL string
 
-// opensSQL : whether a role can begin a session, and act as another one. Before 16 who is a member may.
+// opensSQL : whether a role, $5, can begin a session, and act as another one, $2. Before 16 who is a member may.
 const opensSQL = `SELECT r.rolcanlogin AND coalesce(r.rolvaliduntil > now(), true) AND has_database_privilege(r.oid, current_database(), 'CONNECT')
-	AND pg_has_role(r.oid, $2::name, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
-FROM pg_catalog.pg_roles r WHERE r.rolname = $1`
+	AND pg_has_role(r.oid, $2::text::name, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+FROM pg_catalog.pg_roles r WHERE r.rolname = $5::text::name`
+
+// rightsSQL asks all three at once: a statement costs the server more than what it has to look up.
+var rightsSQL = "SELECT coalesce((\n" + opensSQL + "\n), false), (\n" + probeSQL + "\n), coalesce((\n" + directSQL + "\n), true)"
 
 // Rights are what the operator's session is told of a login.
 type Rights struct {
@@ -29,6 +32,31 @@ type Rights struct {
 	// something does, a log-in tells what.
 	Opens  bool
 	Excess []Excess
+}
+
+// Question is a query for a session of a migrator's.
+type Question struct {
+	// SQL has parameters $1, $2 and so on, of types that texts without a type become.
+	SQL  string
+	Args []string
+}
+
+// AskRights asks what Examine does of a tenant's own login. Answered tells the rest.
+func AskRights(login string, b Bounds) *Question {
+	return &Question{SQL: rightsSQL, Args: []string{b.Schema, login, b.Roles.App, b.Group, login}}
+}
+
+// Answered is Examine where the question was answered already.
+func (db *DB) Answered(ctx context.Context, login string, b Bounds, answer [][]byte, within time.Duration) (r Rights, err error) {
+	if len(answer) != 3 {
+		return r, fmt.Errorf("the answer about login %s has %d parts", login, len(answer))
+	}
+	if err := json.Unmarshal(answer[1], &r.ProbeResult); err != nil {
+		return r, fmt.Errorf("the answer about login %s: %w", login, err)
+	}
+	r.Opens = string(answer[0]) == "t"
+	err = db.addExcess(ctx, &r, login, b, string(answer[2]) != "f", within)
+	return r, failed(err, "cannot ask what login "+login+" may do")
 }
 
 // Examine tells of a tenant's login what package function Examine does, without logging in. What all
@@ -67,21 +95,23 @@ func (db *DB) examineShared(ctx context.Context, login string, b Bounds, first s
 // examine asks about the login that begins the session and the role as which it works.
 func (db *DB) examine(ctx context.Context, login, as string, b Bounds, within time.Duration) (r Rights, err error) {
 	var suspect bool
-	batch := &pgx.Batch{}
-	batch.Queue(opensSQL, login, as).QueryRow(func(row pgx.Row) error { return row.Scan(&r.Opens) })
-	batch.Queue(probeSQL, b.Schema, as).QueryRow(func(row pgx.Row) error { return row.Scan(&r.ProbeResult) })
-	batch.Queue(directSQL, b.Schema, as, b.Roles.App, b.Group).QueryRow(func(row pgx.Row) error { return row.Scan(&suspect) })
-	if err := db.pool.SendBatch(ctx, batch).Close(); err != nil {
+	err = db.pool.QueryRow(ctx, rightsSQL, b.Schema, as, b.Roles.App, b.Group, login).Scan(&r.Opens, &r.ProbeResult, &suspect)
+	if err != nil {
 		return r, err
 	}
+	return r, db.addExcess(ctx, &r, as, b, suspect, within)
+}
+
+// addExcess asks what a login has beyond its bounds, if anything says that there may be something.
+func (db *DB) addExcess(ctx context.Context, r *Rights, as string, b Bounds, suspect bool, within time.Duration) (err error) {
 	if !suspect {
 		if suspect, err = db.allSuspect(ctx, b, within); err != nil || !suspect {
-			return r, err
+			return err
 		}
 	}
 	err = db.pool.QueryRow(ctx, boundsSQL, b.args(as)...).Scan(&r.Excess)
 	outward(r.Excess, as)
-	return r, err
+	return err
 }
 
 // args are those of bounds.sql.

@@ -88,9 +88,11 @@ func testRights(t *testing.T, s *platform.Postgres) {
 		CREATE TABLE shared.word (id int); SELECT lo_create(4711)`)
 	exec(t, app, "SELECT lo_create(0)")
 
+	migrator := must(pgx.Connect(t.Context(), must(db.EnsureMigrator(t.Context(), "a/b"))(t).URI()))(t)
+	t.Cleanup(func() { _ = migrator.Close(context.WithoutCancel(t.Context())) })
 	logins := map[string]asking{
-		"own": {app, b, "", false}, "second": {second, b, "", false},
-		"SetRole": {bySet, b, bySet.User(), false}, "Shared": {byAll, b, byAll.User(), true},
+		"own": {app, b, "", false, migrator}, "second": {second, b, "", false, migrator},
+		"SetRole": {bySet, b, bySet.User(), false, nil}, "Shared": {byAll, b, byAll.User(), true, nil},
 	}
 	for login, l := range logins {
 		if r := l.compare(t, db, "as made, "+login); !r.Opens || len(r.Excess) > 0 || !r.SchemaUsage {
@@ -130,6 +132,8 @@ type asking struct {
 	b     postgres.Bounds
 	first string
 	all   bool
+	// by is a session of a migrator's that is asked too.
+	by *pgx.Conn
 }
 
 // told is what the operator's session is told.
@@ -166,6 +170,9 @@ func (l asking) compare(t *testing.T, db *postgres.DB, what string) postgres.Rig
 		return got
 	}
 	want.Opens = true
+	if l.by != nil {
+		l.compareQuestion(t, db, what, got)
+	}
 	if len(want.Excess)+len(got.Excess) == 0 {
 		want.Excess, got.Excess = nil, nil
 	}
@@ -173,6 +180,27 @@ func (l asking) compare(t *testing.T, db *postgres.DB, what string) postgres.Rig
 		t.Errorf("%s (-login is told +operator is told):\n%s", what, diff)
 	}
 	return got
+}
+
+// compareQuestion asks by the question that migrations ask.
+func (l asking) compareQuestion(t *testing.T, db *postgres.DB, what string, want postgres.Rights) {
+	t.Helper()
+	q := postgres.AskRights(l.cfg.User(), l.b)
+	args := make([][]byte, len(q.Args))
+	for i, arg := range q.Args {
+		args[i] = []byte(arg)
+	}
+	answer := l.by.PgConn().ExecParams(t.Context(), q.SQL, args, nil, nil, nil).Read()
+	if answer.Err != nil {
+		t.Fatalf("%s: %v", what, answer.Err)
+	}
+	got, err := db.Answered(t.Context(), l.cfg.User(), l.b, answer.Rows[0], 0)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-operator is told +migrator is told):\n%s", what, diff)
+	}
 }
 
 // What all tenants' logins have may be told as it was a while ago; what one has is told as it is.

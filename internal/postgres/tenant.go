@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"strings"
 	"time"
 
 	"github.com/tenantry/tenantry/internal/fault"
@@ -93,6 +94,9 @@ func (t Tenant) validate() error {
 	}
 	if t.UID == "" {
 		return fault.NewInvalid(ReasonNotOwner, "the Tenant has no UID")
+	}
+	if strings.ContainsRune(t.UID+t.Namespace+t.Name+t.MigrationSet, 0) { // would end the text of a message
+		return fault.NewInvalid(ReasonNotOwner, "the Tenant's UID, namespace, name or migration set has a NUL in it")
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func (s *stage) bareWrites(ctx context.Context, name, schema string, like v1alph
 	claim := &v1alpha1.DomainClaim{ObjectMeta: metav1.ObjectMeta{Name: claims.Name(spec), Labels: routing.Labels(tenant)}, Spec: spec}
 	route := routing.HTTPRoutes(routing.Wish{Tenant: tenant, Routing: s.Class.Spec.Routing, Schema: schema, Hosts: []string{s.Host(name)}})[0]
 	for _, obj := range []client.Object{secret, claim, &route} {
-		if err := s.Unguarded.Create(ctx, obj); err != nil {
+		if err := s.bare.Create(ctx, obj); err != nil {
 			return err
 		}
 	}
@@ -48,14 +48,16 @@ func (s *stage) bareWrites(ctx context.Context, name, schema string, like v1alph
 func (s *stage) bareStatus(ctx context.Context, tenant *v1alpha1.Tenant, status v1alpha1.TenantStatus) error {
 	before := tenant.DeepCopy()
 	tenant.Status = status
-	return s.Unguarded.Status().Patch(ctx, tenant, client.MergeFrom(before))
+	return s.bare.Status().Patch(ctx, tenant, client.MergeFrom(before))
 }
 
-// beside runs the SQL and the API writes of all tenants side by side, each at its own parallelism.
-func (s *stage) beside(b *testing.B, connections, writers int, sql, api func(name string) error) {
+// beside runs the SQL and the API writes of all tenants side by side, each at its own parallelism, while
+// somebody watches the Tenants, as whoever waits for them does on the operator's side.
+func (s *stage) beside(b *testing.B, connections, writers int, sql, api func(name string) error, is func(*v1alpha1.Tenant) bool) {
 	b.Helper()
-	var both sync.WaitGroup
-	both.Go(func() { inParallel(b, connections, s.names, sql) })
-	both.Go(func() { inParallel(b, writers, s.names, api) })
-	both.Wait()
+	var all sync.WaitGroup
+	all.Go(func() { inParallel(b, connections, s.names, sql) })
+	all.Go(func() { inParallel(b, writers, s.names, api) })
+	all.Go(func() { s.awaitTenants(b, is) })
+	all.Wait()
 }

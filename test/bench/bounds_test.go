@@ -131,6 +131,7 @@ func provisionBare(b *testing.B, tenants, connections int, like v1alpha1.TenantS
 			func(name string) error {
 				return p.provision(b.Context(), s.Namespace, name, schemaOf(s, name), s.Host(name))
 			},
-			func(name string) error { return s.bareWrites(b.Context(), name, schemaOf(s, name), like) })
+			func(name string) error { return s.bareWrites(b.Context(), name, schemaOf(s, name), like) },
+			func(t *v1alpha1.Tenant) bool { return conditions.IsTrue(t, v1alpha1.ConditionReady) })
 	})
 }

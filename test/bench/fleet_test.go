@@ -83,7 +83,9 @@ func (s *stage) upgradeBare(b *testing.B, n int) cost {
 	is := fmt.Sprint(1000 + n)
 	s.reread(b)
 	took := measure(func() {
-		s.beside(b, parallelisms[0], writers, func(name string) error { return p.upgrade(b.Context(), schemaOf(s, name), 9000+n) }, status("9"+is))
+		s.beside(b, parallelisms[0], writers,
+			func(name string) error { return p.upgrade(b.Context(), schemaOf(s, name), 9000+n) }, status("9"+is),
+			func(t *v1alpha1.Tenant) bool { return t.Status.Version == "9"+is })
 	})
 	inParallel(b, writers, s.names, status(is))
 	inParallel(b, writers, s.names, func(name string) error {

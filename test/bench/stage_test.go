@@ -19,6 +19,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/controllers"
 	"github.com/tenantry/tenantry/test/operator"
 	"github.com/tenantry/tenantry/test/platform"
 )
@@ -62,6 +63,8 @@ var servers = sync.OnceValues(func() (*operator.Servers, error) {
 type stage struct {
 	*operator.World
 	names []string
+	// bare writes to the API with the operator's own login and rights.
+	bare client.Client
 	// made are the Tenants as the API server had them last, for the bare client, which reads nothing.
 	made map[string]*v1alpha1.Tenant
 }
@@ -74,6 +77,9 @@ func newStage(b *testing.B, tenants, files int) *stage {
 		b.Fatal(err)
 	}
 	w := &stage{World: s.World(b)}
+	if w.bare, err = client.New(s.Operator, client.Options{Scheme: controllers.Scheme()}); err != nil {
+		b.Fatal(err)
+	}
 	w.Files = w.ConfigMap("migrations", product(files))
 	w.Class.Spec.Routing = &v1alpha1.Routing{
 		Gateway: &v1alpha1.GatewayRouting{ParentRefs: []v1alpha1.GatewayReference{{
