@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/test/operator"
@@ -114,6 +117,9 @@ func TestStaleCount(t *testing.T) {
 		operator.Waiting("Ready", v1alpha1.ReasonDatabaseFull))
 	if late.Status.Database != nil {
 		t.Errorf("the tenant holds on to the full database %s", late.Status.Database.Name)
+	}
+	if err := b.Admin.Get(t.Context(), client.ObjectKey{Namespace: late.Namespace, Name: late.Name + "-db"}, &corev1.Secret{}); !apierrors.IsNotFound(err) {
+		t.Errorf("a tenant that was not made has a Secret: %v", err)
 	}
 	second := b.second(t, 0)
 	b.pass(t, second)
