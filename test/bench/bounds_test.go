@@ -49,20 +49,20 @@ func provisionRows(b *testing.B) (rows []row, wrote string) {
 	ours := row{what: "provision, operator", n: *provisioned, goal: 1.15}
 	short := row{what: "provision from a checkpoint, operator", n: *provisioned, goal: 0.9}
 	bound := row{what: "provision, bound", n: *provisioned}
-	connections := 0
+	parallel := 0
 	for range *rounds {
 		took, status, writes := provisionOurs(b, false)
 		wrote = writes
-		if connections == 0 {
-			connections = bestParallelism(b, status)
+		if parallel == 0 {
+			parallel = bestParallelism(b, status)
 		}
 		ours.costs = append(ours.costs, took)
-		bound.costs = append(bound.costs, provisionBare(b, *provisioned, connections, status))
+		bound.costs = append(bound.costs, provisionBare(b, *provisioned, parallel, status))
 		took, _, _ = provisionOurs(b, true)
 		short.costs = append(short.costs, took)
 	}
 	ours.bounds, short.bounds = bound.costs, bound.costs
-	bound.what += fmt.Sprintf(" (%d connections)", connections)
+	bound.what += fmt.Sprintf(" (%d connections)", parallel)
 	return []row{bound, ours, short}, wrote
 }
 
@@ -97,7 +97,7 @@ func provisionOurs(b *testing.B, short bool) (took cost, like v1alpha1.TenantSta
 
 func (s *stage) run(b *testing.B) *operator.Process {
 	b.Helper()
-	process, err := s.Run(controllers.Options{TenantWorkers: *workers})
+	process, err := s.Run(controllers.Options{TenantWorkers: *workers, DatabaseConnections: *connections})
 	if err != nil {
 		b.Fatal(err)
 	}
