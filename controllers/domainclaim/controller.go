@@ -57,8 +57,8 @@ type Reconciler struct {
 	// Clock tells the time; nil stands for the system's.
 	Clock func() time.Time
 
-	// Patience is how often a claim is looked at again whose status can wait, and how long its first one
-	// waits for the Tenant. Without it, every pass writes what it knows.
+	// Patience is how often a claim is looked at again whose status can wait, at first, and how long its first
+	// one waits for the Tenant. Without it, every pass writes what it knows.
 	Patience time.Duration
 	// Busy says that Tenants are being made or migrated just now. Nil stands for never.
 	Busy func() bool
@@ -92,8 +92,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !alive {
 		return r.release(ctx, claim)
 	}
-	if r.waits(ctx, claim, holder) {
-		return ctrl.Result{RequeueAfter: r.Patience}, nil
+	if waited, waits := r.waits(ctx, claim, holder); waits {
+		return ctrl.Result{RequeueAfter: min(max(waited, r.Patience), 3*r.Patience)}, nil
 	}
 	base := claim.DeepCopy()
 	result, _ := conditions.Conclude(claim, nil, "Held by a living "+claim.Spec.Holder.Kind) // nil in, nil out

@@ -16,10 +16,11 @@ const longestWait = 2 * time.Minute
 
 // waits says whether what a claim has to tell can wait: nobody goes by it, and a fleet that is being made or
 // upgraded would wait for the writes. That is so of the first status of a claim that needs no proof, as
-// long as its Tenant is in the making, and of a new version of the schema that the host leads to.
-func (r *Reconciler) waits(ctx context.Context, claim *v1alpha1.DomainClaim, holder *v1alpha1.Tenant) bool {
+// long as its Tenant is in the making, and of a new version of the schema that the host leads to. It also says
+// how long it has waited.
+func (r *Reconciler) waits(ctx context.Context, claim *v1alpha1.DomainClaim, holder *v1alpha1.Tenant) (time.Duration, bool) {
 	if r.Patience == 0 || holder == nil || !holder.DeletionTimestamp.IsZero() {
-		return false
+		return 0, false
 	}
 	now := r.now()
 	since, _ := r.waiting.LoadOrStore(claim.Name, now)
@@ -35,7 +36,7 @@ func (r *Reconciler) waits(ctx context.Context, claim *v1alpha1.DomainClaim, hol
 	if !busy {
 		r.waiting.Delete(claim.Name)
 	}
-	return busy
+	return waited, busy
 }
 
 func (r *Reconciler) needsNoProof(ctx context.Context, claim *v1alpha1.DomainClaim, holder *v1alpha1.Tenant) bool {

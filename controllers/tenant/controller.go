@@ -85,8 +85,9 @@ type Reconciler struct {
 	// Patience is how long the first status of a tenant may wait for the data plane, so that it is the
 	// last one too. Without it, every pass writes what it knows.
 	Patience time.Duration
-	// worked is when a tenant was last made or migrated.
-	worked atomic.Int64 // nanoseconds since 1970
+	// working counts the passes that make or migrate a tenant, worked is when the last one ended.
+	working atomic.Int32
+	worked  atomic.Int64 // nanoseconds since 1970
 	// checked remembers what was proved of a tenant's login, so that a steady tenant costs no log-in. It
 	// is a cache: after a restart the registry knows what was proved under the same circumstances.
 	checked sync.Map // types.UID -> proof
@@ -136,6 +137,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return conditions.Written(err)
 	}
 	s := &scope{tenant: t, base: t.DeepCopy(), fresh: fresh, started: time.Now()}
+	defer r.rest(s)
 	stepErrs := r.runSteps(ctx, s)
 	asideErr := r.asides(ctx, s)
 	if slices.ContainsFunc(stepErrs, conditions.IsConflict) {
@@ -161,7 +163,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 // Busy says that tenants are being made or migrated just now, for which others can wait.
-func (r *Reconciler) Busy() bool { return time.Since(time.Unix(0, r.worked.Load())) < 2*time.Second }
+func (r *Reconciler) Busy() bool {
+	return r.working.Load() > 0 || time.Since(time.Unix(0, r.worked.Load())) < 2*time.Second
+}
+
+// work notes that a pass makes or migrates its tenant, until rest.
+func (r *Reconciler) work(s *scope) {
+	if !s.works {
+		s.works = true
+		r.working.Add(1)
+	}
+}
+
+func (r *Reconciler) rest(s *scope) {
+	if s.works {
+		r.worked.Store(time.Now().UnixNano())
+		r.working.Add(-1)
+	}
+}
 
 // onlyRoutesWait says that all is done but what the data plane has to say of routes that were just made.
 func onlyRoutesWait(errs []error) bool {

@@ -97,8 +97,8 @@ func (r *Reconciler) migrateNow(ctx context.Context, s *scope, ms *v1alpha1.Migr
 	if !r.Permits.Start(ask) {
 		return false, nil
 	}
+	r.work(s)
 	err = r.migrateOnce(ctx, s, ms, set, g)
-	r.worked.Store(time.Now().UnixNano())
 	r.attempts.note(s.tenant.UID, work, err, time.Now())
 	r.Permits.End(ask, err == nil, g.counts && rollout.Refused(fault.ReasonOf(err)), time.Now())
 	return true, err

@@ -45,7 +45,7 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) (err error) {
 	if err := r.ensureMigrator(ctx, s); err != nil {
 		return err
 	}
-	r.worked.Store(time.Now().UnixNano())
+	r.work(s)
 	observed, begun, err := s.db.Begin(ctx, s.wanted, func(roles postgres.RoleNames) string { return r.firstSecret(ctx, s, roles) })
 	if begun {
 		s.observed, s.begun = observed, true
@@ -128,7 +128,7 @@ func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
 	if err := r.forgetVersion(ctx, s); err != nil {
 		return err
 	}
-	r.worked.Store(time.Now().UnixNano())
+	r.work(s)
 	if err := r.adopt(ctx, s); err != nil {
 		return err
 	}
