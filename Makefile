@@ -74,7 +74,7 @@ TEST_JOBS ?= 3
 .PHONY: test
 test: ## Run all tests but the end-to-end ones, on real servers.
 	go run ./hack/local tools $(TEST_TOOLS)
-	go test -vet=off -p $(TEST_JOBS) -timeout 20m $(TEST_PACKAGES)
+	go test -vet=off -p $(TEST_JOBS) -timeout 40m $(TEST_PACKAGES)
 
 .PHONY: e2e
 e2e: ## Run the end-to-end tests, data plane included.
