@@ -202,7 +202,7 @@ func TestBelievedLedgerUnderKills(t *testing.T) {
 				runners.Go(func() { db.settle(t, target, set) })
 			}
 			if i%3 > 0 {
-				time.Sleep(rand.N(40 * time.Millisecond))
+				<-time.After(rand.N(40 * time.Millisecond))
 				db.kill(t)
 			}
 			runners.Wait()
