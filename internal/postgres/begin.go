@@ -79,7 +79,7 @@ func (db *DB) vacancy(ctx context.Context, t Tenant) (*catalog, error) {
 // where anything of it came to be since the look.
 func (db *DB) begin(ctx context.Context, t Tenant, c *catalog) (begun bool, err error) {
 	p := c.plan(t)
-	text := joinStatements(slices.Concat(t.registration(db.config.Database()), p.statements(c),
+	text := joinStatements(slices.Concat(c.registration(t), p.statements(c),
 		[]string{"SELECT pg_catalog.to_regrole(pg_catalog.quote_ident(" + literal(c.names.App) + "))::pg_catalog.oid"}))
 	oid, err := db.sendAlone(ctx, text)
 	if isTaken(err) {
@@ -103,9 +103,8 @@ func (db *DB) begin(ctx context.Context, t Tenant, c *catalog) (begun bool, err 
 
 // registration is the registry's row, within the bound of the database: the last statement divides by zero
 // where that is full.
-func (t Tenant) registration(database string) []string {
-	names := TenantRoles(database, t.Schema)
-	values := []string{t.Schema, t.UID, t.Namespace, t.Name, names.Owner, names.App, KeeperRole(database, t.Schema), t.MigrationSet}
+func (c *catalog) registration(t Tenant) []string {
+	values := []string{t.Schema, t.UID, t.Namespace, t.Name, c.names.Owner, c.names.App, c.keeper, t.MigrationSet}
 	for i := range values {
 		values[i] = literal(values[i])
 	}
@@ -122,15 +121,12 @@ func (t Tenant) registration(database string) []string {
 
 // sendAlone sends a message that is a transaction of its own, and returns the one value of its last statement.
 func (db *DB) sendAlone(ctx context.Context, text string) (value string, err error) {
-	for attempt := 1; ; attempt++ {
+	conflict := func(err error) bool { return CauseOf(err) == Conflict }
+	err = again(ctx, conflict, func() (err error) {
 		value, err = db.sendOnce(ctx, text)
-		if attempt == maxAttempts || CauseOf(err) != Conflict {
-			return value, err
-		}
-		if err := pause(ctx, attempt); err != nil {
-			return "", err
-		}
-	}
+		return err
+	})
+	return value, err
 }
 
 func (db *DB) sendOnce(ctx context.Context, text string) (string, error) {

@@ -132,9 +132,14 @@ const maxAttempts = 8
 // inTx runs fn in a transaction and commits. Transactions that lose against a concurrent one are
 // run again, so fn reads what it compares inside, and keeps nothing from an earlier try.
 func (db *DB) inTx(ctx context.Context, fn func(tx pgx.Tx) error) error {
+	return again(ctx, lostRace, func() error { return pgx.BeginFunc(ctx, db.pool, fn) })
+}
+
+// again does what is tried once more, after a pause, as long as it lost.
+func again(ctx context.Context, lost func(error) bool, do func() error) error {
 	for attempt := 1; ; attempt++ {
-		err := pgx.BeginFunc(ctx, db.pool, fn)
-		if err == nil || attempt == maxAttempts || !lostRace(err) {
+		err := do()
+		if err == nil || attempt == maxAttempts || !lost(err) {
 			return err
 		}
 		if err := pause(ctx, attempt); err != nil {
