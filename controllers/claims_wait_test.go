@@ -37,21 +37,44 @@ func TestClaimsWaitWhileTenantsAreMade(t *testing.T) {
 	}
 	shows("3")
 	migrate := func(n int) {
-		operator.Update(t, b.Servers, b.Files, func(files *corev1.ConfigMap) {
-			name, text := operator.MigrationFile(n)
-			files.Data[name] = text
-		})
-		b.pass(t, b.Set)
-		b.pass(t, acme)
+		b.migrate(t, n, acme)
 		b.Expect(t, acme, operator.Ready())
 	}
 	busy = true
 	migrate(4)
 	shows("3")
-	now = now.Add(3 * time.Minute)
+	now = now.Add(time.Minute)
 	shows("4")
 	migrate(5)
 	shows("4")
 	busy = false
 	shows("5")
+}
+
+// migrate adds a file to the MigrationSet and passes over a Tenant that gets it.
+func (b *bench) migrate(t *testing.T, n int, tenant *v1alpha1.Tenant) {
+	t.Helper()
+	operator.Update(t, b.Servers, b.Files, func(files *corev1.ConfigMap) {
+		name, text := operator.MigrationFile(n)
+		files.Data[name] = text
+	})
+	b.pass(t, b.Set)
+	b.pass(t, tenant)
+}
+
+// Its Tenant goes by the claim of a host that wants proof: DNS is asked and the answer told however busy the
+// operator is, also when the claim has a new version to tell beside it.
+func TestProofDoesNotWait(t *testing.T) {
+	t.Parallel()
+	z := newZone(t).settled(t)
+	z.by.DomainClaim.Patience, z.by.DomainClaim.Busy = 5*time.Second, func() bool { return true }
+	host := z.Host("acme")
+	acme := z.wants(t, "acme", host)
+	record := challenge(t, acme, host)
+	z.Expect(t, z.look(t, host), unproved(v1alpha1.ReasonDomainUnverified, record.Value))
+	z.migrate(t, 4, acme)
+	z.publish(record)
+	z.Expect(t, z.later(t, host, time.Minute), proved())
+	z.pass(t, acme)
+	z.Expect(t, acme, operator.Ready())
 }

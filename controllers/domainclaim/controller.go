@@ -92,9 +92,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !alive {
 		return r.release(ctx, claim)
 	}
-	if waited, waits := r.waits(ctx, claim, holder); waits {
-		return ctrl.Result{RequeueAfter: min(max(waited, r.Patience), 3*r.Patience)}, nil
-	}
 	base := claim.DeepCopy()
 	result, _ := conditions.Conclude(claim, nil, "Held by a living "+claim.Spec.Holder.Kind) // nil in, nil out
 	found, err := r.verify(ctx, claim, holder)
@@ -102,6 +99,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	claim.Status.Serving = serving(claim, holder)
+	if waited, waits := r.waits(base, claim, holder); waits && found.winner == nil {
+		return ctrl.Result{RequeueAfter: min(max(waited, r.Patience), 3*r.Patience)}, nil
+	}
 	result.RequeueAfter = min(found.next, recheck)
 	result, err = r.Status.Finish(ctx, base, claim, result, nil, recheck)
 	if err != nil || found.winner == nil {
