@@ -88,6 +88,8 @@ type Reconciler struct {
 	// working counts the passes that make or migrate a tenant, worked is when the last one ended.
 	working atomic.Int32
 	worked  atomic.Int64 // nanoseconds since 1970
+	// met are the Tenants without a status over which a pass was.
+	met sync.Map // types.UID -> true
 	// checked remembers what was proved of a tenant's login, so that a steady tenant costs no log-in. It
 	// is a cache: after a restart the registry knows what was proved under the same circumstances.
 	checked sync.Map // types.UID -> proof
@@ -136,7 +138,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return conditions.Written(err)
 	}
-	s := &scope{tenant: t, base: t.DeepCopy(), fresh: fresh, started: time.Now()}
+	s := &scope{tenant: t, base: t.DeepCopy(), first: r.meet(t) || fresh, fresh: fresh, started: time.Now()}
 	defer r.rest(s)
 	stepErrs := r.runSteps(ctx, s)
 	asideErr := r.asides(ctx, s)
@@ -160,6 +162,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		result.RequeueAfter = s.again
 	}
 	return r.Status.Finish(ctx, s.base, t, result, err, s.next())
+}
+
+// meet says whether no pass was over a Tenant before, as far as this process and the Tenant's status tell.
+func (r *Reconciler) meet(t *v1alpha1.Tenant) bool {
+	if concluded(t) || t.Status.Database != nil {
+		r.met.Delete(t.UID)
+		return false
+	}
+	_, met := r.met.LoadOrStore(t.UID, true)
+	return !met
 }
 
 // Busy says that tenants are being made or migrated just now, for which others can wait.

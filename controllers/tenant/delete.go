@@ -53,6 +53,7 @@ func (r *Reconciler) reconcileDelete(ctx context.Context, t *v1alpha1.Tenant) (c
 		}
 	}
 	r.Placement.Release(t.UID)
+	r.met.Delete(t.UID)
 	r.checked.Delete(t.UID)
 	r.readers.Delete(t.UID)
 	r.inserts.Delete(t.UID)

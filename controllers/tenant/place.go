@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -85,7 +86,7 @@ func (r *Reconciler) confirm(ctx context.Context, s *scope, tdb *v1alpha1.Tenant
 
 // find asks the registries of the class's databases for the tenant: a pass may have ended between
 // the registry's row and the status. A database that does not answer could be the one, unless nothing
-// was made for the tenant anywhere.
+// was made for the tenant anywhere. A first pass cannot know that, and leaves a status by which the next one does.
 func (r *Reconciler) find(ctx context.Context, s *scope) (*v1alpha1.TenantDatabase, error) {
 	if s.fresh {
 		return nil, nil
@@ -102,7 +103,7 @@ func (r *Reconciler) find(ctx context.Context, s *scope) (*v1alpha1.TenantDataba
 			if unmade, err := r.unmade(ctx, s); err != nil {
 				return nil, err
 			} else if !unmade {
-				return nil, away
+				return nil, soonAfter(s.first, away)
 			}
 			continue
 		}
@@ -110,7 +111,18 @@ func (r *Reconciler) find(ctx context.Context, s *scope) (*v1alpha1.TenantDataba
 			return tdb, err
 		}
 	}
+	s.fresh = s.first
 	return nil, nil
+}
+
+// soonAfter lets a Tenant without a status wait no longer than until it has one.
+func soonAfter(first bool, err error) error {
+	if f, ok := errors.AsType[*fault.Fault](err); ok && first {
+		soon := *f
+		soon.After = time.Second
+		return &soon
+	}
+	return err
 }
 
 // choose places a new tenant.

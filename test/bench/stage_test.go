@@ -56,7 +56,9 @@ var servers = sync.OnceValues(func() (*operator.Servers, error) {
 		options = append(options, platform.PostgresSetting(name, value))
 	}
 	var err error
-	started, err = operator.Start(context.Background(), options...)
+	if started, err = operator.Start(context.Background(), options...); err == nil {
+		err = started.Apply(context.Background(), operator.Finalizer)
+	}
 	return started, err
 })
 

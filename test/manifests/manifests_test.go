@@ -31,7 +31,7 @@ func kustomizations(t *testing.T) (folders []string) {
 
 func TestEveryKustomizationRenders(t *testing.T) {
 	folders := kustomizations(t)
-	for _, want := range []string{"config/default", "config/crd", "config/rbac", "config/manager", "config/policy", "config/prometheus", "config/samples", "config/samples/platform"} {
+	for _, want := range []string{"config/default", "config/crd", "config/rbac", "config/manager", "config/policy", "config/finalizer", "config/prometheus", "config/samples", "config/samples/platform"} {
 		if !slices.Contains(folders, want) {
 			t.Errorf("no kustomization in %s", want)
 		}

@@ -23,12 +23,16 @@ import (
 
 // Reconcilers are the controllers of one operator without a manager: a new value has forgotten all
 // that an operator forgets when it is restarted.
-type Reconcilers struct{ *controllers.Reconcilers }
+type Reconcilers struct {
+	*controllers.Reconcilers
+	// killed is done when they are to do nothing more, nil for never.
+	killed context.Context
+}
 
 // Reconcilers returns controllers whose connections end with the test.
 func (s *Servers) Reconcilers(t testing.TB) *Reconcilers {
 	t.Helper()
-	return s.reconcilers(t, -1)
+	return s.reconcilers(t, nil)
 }
 
 // ErrCrash is the answer to every write after an operator's death.
@@ -37,33 +41,57 @@ var ErrCrash = errors.New("the operator is dead")
 // DyingReconcilers are an operator that dies after so many writes to the API: it writes nothing more.
 func (s *Servers) DyingReconcilers(t testing.TB, writes int) *Reconcilers {
 	t.Helper()
-	return s.reconcilers(t, writes)
+	return s.reconcilers(t, &death{writes: int32(writes), then: func() {}})
 }
 
-func (s *Servers) reconcilers(t testing.TB, writes int) *Reconcilers {
+// KilledReconcilers are an operator that is killed right behind its so manieth write to the API, at 0 before the
+// first one: it does nothing more anywhere.
+func (s *Servers) KilledReconcilers(t testing.TB, writes int) *Reconcilers {
+	t.Helper()
+	ctx, kill := context.WithCancel(t.Context())
+	t.Cleanup(kill)
+	r := s.reconcilers(t, &death{writes: int32(writes), then: kill})
+	r.killed = ctx
+	return r
+}
+
+func (s *Servers) reconcilers(t testing.TB, d *death) *Reconcilers {
 	t.Helper()
 	live, err := client.NewWithWatch(s.Operator, client.Options{Scheme: controllers.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := client.Client(live)
-	if writes >= 0 {
-		c = interceptor.NewClient(live, dying(writes))
+	if d != nil {
+		c = interceptor.NewClient(live, d.funcs())
 	}
 	pools := databases.New(c, postgres.PoolOptions{MaxConns: 4})
 	t.Cleanup(pools.Close)
-	return &Reconcilers{controllers.New(c, c, s.recorder, pools)}
+	return &Reconcilers{Reconcilers: controllers.New(c, c, s.recorder, pools)}
 }
 
-// dying lets so many writes through, and no more.
-func dying(writes int) interceptor.Funcs {
-	var done atomic.Int32
-	try := func(write func() error) error {
-		if int(done.Add(1)) > writes {
-			return ErrCrash
-		}
-		return write()
+// death lets so many writes through, and no more; then comes behind the last one.
+type death struct {
+	writes int32
+	then   func()
+	done   atomic.Int32
+}
+
+func (d *death) try(write func() error) error {
+	n := d.done.Add(1)
+	if n > d.writes {
+		d.then()
+		return ErrCrash
 	}
+	err := write()
+	if n == d.writes {
+		d.then()
+	}
+	return err
+}
+
+func (d *death) funcs() interceptor.Funcs {
+	try := d.try
 	return interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			return try(func() error { return c.Create(ctx, o, opts...) })
@@ -112,6 +140,12 @@ func (r *Reconcilers) Reconcile(ctx context.Context, o client.Object) (ctrl.Resu
 		by = r.DomainClaim
 	default:
 		return ctrl.Result{}, fmt.Errorf("nobody reconciles a %T", o)
+	}
+	if r.killed != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(r.killed, cancel)()
 	}
 	return by.Reconcile(ctx, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(o)})
 }

@@ -141,18 +141,8 @@ func (s *Servers) Stop() error {
 // install installs what config/default and config/policy do, and logs in as the operator. Its
 // Deployment stays without Pods that run: there is no kubelet.
 func (s *Servers) install(ctx context.Context) error {
-	root, err := platform.RepoRoot()
-	if err != nil {
+	if err := s.Apply(ctx, s.manifests, "config/policy"); err != nil {
 		return err
-	}
-	for _, folder := range []string{s.manifests, "config/policy"} {
-		text, err := s.Plane.Kubectl(ctx, "kustomize", filepath.Join(root, folder))
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(s.makeNamespaces(ctx, text), s.Plane.ApplyYAML(ctx, []byte(text))); err != nil {
-			return err
-		}
 	}
 	unguarded, err := s.Plane.User(OperatorUser, "system:masters")
 	if err != nil {
@@ -166,6 +156,28 @@ func (s *Servers) install(ctx context.Context) error {
 	}
 	s.recorder, err = newRecorder(s.Operator)
 	return err
+}
+
+// Finalizer is the policy by which Tenants have the operator's finalizer from the start. Most tests go without,
+// as clusters do that are too old for it.
+const Finalizer = "config/finalizer"
+
+// Apply applies kustomizations, named from the repository's root.
+func (s *Servers) Apply(ctx context.Context, folders ...string) error {
+	root, err := platform.RepoRoot()
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		text, err := s.Plane.Kubectl(ctx, "kustomize", filepath.Join(root, folder))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(s.makeNamespaces(ctx, text), s.Plane.ApplyYAML(ctx, []byte(text))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // makeNamespaces makes those in which manifests have roles, as whoever installs them has to.

@@ -5,6 +5,7 @@
 package scenarios
 
 import (
+	"context"
 	"os"
 	"testing"
 
@@ -20,7 +21,7 @@ var servers *operator.Servers
 var process *operator.Process
 
 func TestMain(m *testing.M) {
-	code := operator.Main(m, &servers, answer, restart)
+	code := operator.Main(m, &servers, hold, answer, restart)
 	if productDir != "" {
 		_ = os.RemoveAll(productDir)
 	}
@@ -29,6 +30,9 @@ func TestMain(m *testing.M) {
 
 // few connections a database suit the many databases of these tests.
 var options = controllers.Options{DatabaseConnections: 3}
+
+// hold installs the policy by which Tenants have the finalizer from the start.
+func hold() error { return servers.Apply(context.Background(), operator.Finalizer) }
 
 // dns answers the operator's questions; it ends with the process.
 var dns *nameserver.Server
