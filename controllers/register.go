@@ -78,11 +78,16 @@ func Scheme() *runtime.Scheme {
 }
 
 // CacheOptions keep in memory what is in the namespaces into which the operator looks, and of Jobs only those
-// that it made: a cluster may have many others.
+// that it made: a cluster may have many others. Who manages which field, nearly half of a Tenant, is left out:
+// whoever asks reads from the API server.
 func CacheOptions(watched namespaces.Set) cache.Options {
-	return cache.Options{DefaultNamespaces: watched.Cache(), ByObject: map[client.Object]cache.ByObject{
-		&batchv1.Job{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
-	}}
+	return cache.Options{
+		DefaultNamespaces: watched.Cache(),
+		DefaultTransform:  cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&batchv1.Job{}: {Label: labels.SelectorFromSet(labels.Set{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})},
+		},
+	}
 }
 
 // Reconcilers are all controllers, with what they share made once.

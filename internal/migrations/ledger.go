@@ -40,13 +40,12 @@ func (t Target) createLedger() []string {
 	applied_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp()
 )`,
 		"COMMENT ON TABLE " + t.ledger() + " IS 'Migrations applied to this schema, written by Tenantry'",
-		"REVOKE ALL ON " + t.ledger() + " FROM PUBLIC",
 	}
-	if t.App != "" {
-		statements = append(statements,
-			"REVOKE ALL ON "+t.ledger()+" FROM "+ident(t.App), "GRANT SELECT ON "+t.ledger()+" TO "+ident(t.App))
+	revoke := "REVOKE ALL ON " + t.ledger() + " FROM PUBLIC"
+	if t.App == "" {
+		return append(statements, revoke)
 	}
-	return statements
+	return append(statements, revoke+", "+ident(t.App), "GRANT SELECT ON "+t.ledger()+" TO "+ident(t.App))
 }
 
 // insertRows is the first statement of a migration's transaction. Its primary key lets one of two

@@ -2,17 +2,22 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/claims"
 	"github.com/tenantry/tenantry/internal/postgres"
 	"github.com/tenantry/tenantry/internal/routing"
+	"github.com/tenantry/tenantry/test/operator"
 )
 
 // bareWrites makes the API writes that no operator could spare for a tenant: a Secret, a claim, a route,
@@ -30,11 +35,7 @@ func (s *stage) bareWrites(ctx context.Context, name, schema string, like v1alph
 			"uri": append([]byte("postgresql://"+schema+":"), password...),
 		},
 	}
-	spec := v1alpha1.DomainClaimSpec{
-		Host: s.Host(name), Role: v1alpha1.HostTenant,
-		Holder: v1alpha1.ClaimHolder{Kind: "Tenant", Namespace: s.Namespace, Name: name, UID: string(tenant.UID)},
-	}
-	claim := &v1alpha1.DomainClaim{ObjectMeta: metav1.ObjectMeta{Name: claims.Name(spec), Labels: routing.Labels(tenant)}, Spec: spec}
+	claim := s.claim(tenant)
 	route := routing.HTTPRoutes(routing.Wish{Tenant: tenant, Routing: s.Class.Spec.Routing, Schema: schema, Hosts: []string{s.Host(name)}})[0]
 	for _, obj := range []client.Object{secret, claim, &route} {
 		if err := s.bare.Create(ctx, obj); err != nil {
@@ -42,6 +43,36 @@ func (s *stage) bareWrites(ctx context.Context, name, schema string, like v1alph
 		}
 	}
 	return s.bareStatus(ctx, tenant, like)
+}
+
+func (s *stage) claim(tenant *v1alpha1.Tenant) *v1alpha1.DomainClaim {
+	spec := v1alpha1.DomainClaimSpec{
+		Host: s.Host(tenant.Name), Role: v1alpha1.HostTenant,
+		Holder: v1alpha1.ClaimHolder{Kind: "Tenant", Namespace: s.Namespace, Name: tenant.Name, UID: string(tenant.UID)},
+	}
+	return &v1alpha1.DomainClaim{ObjectMeta: metav1.ObjectMeta{Name: claims.Name(spec), Labels: routing.Labels(tenant)}, Spec: spec}
+}
+
+// clear takes away what the bare client made: the next operator would look at Tenants whose class there never
+// was, and tell each of them so, while it is measured.
+func (s *stage) clear(b *testing.B) {
+	b.Helper()
+	release := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
+	inParallel(b, 8, s.names, func(name string) error {
+		tenant := s.made[name]
+		if err := s.Admin.Patch(b.Context(), tenant, release); err != nil {
+			return err
+		}
+		return errors.Join(s.Admin.Delete(b.Context(), tenant), s.bare.Delete(b.Context(), s.claim(tenant)))
+	})
+	operator.Poll(b, 10*time.Minute, func() error { // until its owner references have done their work
+		var routes gatewayv1.HTTPRouteList
+		err := s.Admin.List(b.Context(), &routes, client.InNamespace(s.Namespace), client.Limit(1))
+		if err == nil && len(routes.Items) > 0 {
+			err = errors.New("there are routes of Tenants that are gone")
+		}
+		return err
+	})
 }
 
 // bareStatus writes a Tenant's status.

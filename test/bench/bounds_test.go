@@ -85,6 +85,7 @@ func provisionOurs(b *testing.B, short bool) (took cost, like v1alpha1.TenantSta
 			return nil
 		})
 	}
+	s.quiet(b)
 	mark := s.mark(b)
 	took = measure(func() {
 		s.createTenants(b)
@@ -125,6 +126,7 @@ func bestParallelism(b *testing.B, like v1alpha1.TenantStatus) (best int) {
 func provisionBare(b *testing.B, tenants, connections int, like v1alpha1.TenantStatus) cost {
 	s := newStage(b, tenants, steps)
 	p := newBare(b, s, connections)
+	defer s.clear(b)
 	return measure(func() {
 		s.createTenants(b)
 		s.beside(b, connections, writers,

@@ -28,6 +28,7 @@ func upgradeRows(b *testing.B) (rows []row, notes []string) {
 	s.AwaitReady(b, s.Set, s.Database, s.Class)
 	s.createTenants(b)
 	s.awaitTenants(b, ready)
+	s.quiet(b)
 	ours := row{what: "upgrade, operator", n: *upgraded, goal: 1.2}
 	bound := row{what: "upgrade, bound", n: *upgraded}
 	for n := 1; n <= *rounds; n++ {
@@ -39,10 +40,35 @@ func upgradeRows(b *testing.B) (rows []row, notes []string) {
 		stop(b, process)
 		bound.costs = append(bound.costs, s.upgradeBare(b, n))
 		process = s.run(b)
+		s.quiet(b)
 	}
 	ours.bounds = bound.costs
 	notes = append(notes, s.steady(b, &process)...)
 	return []row{bound, ours}, notes
+}
+
+// quiet waits until the operator has nothing left to do of what was before: it has passed over every Tenant, and
+// writes no more events and claims' statuses. They are no part of an upgrade.
+func (s *stage) quiet(b *testing.B) {
+	b.Helper()
+	const still = 5 * time.Second
+	operator.Poll(b, 10*time.Minute, func() error {
+		mark, made := s.mark(b), passes(b)
+		<-time.After(still)
+		events, err := s.Plane.AuditEvents(mark)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, e := range events {
+			if e.User == operator.OperatorUser && e.Writes() && e.Resource != "leases" {
+				return fmt.Errorf("the operator writes %s", e.Resource)
+			}
+		}
+		if now := passes(b); now-made > float64(len(s.names))/20 { // more than the looks of every ten minutes
+			return fmt.Errorf("the operator makes %v passes in %s", now-made, still)
+		}
+		return nil
+	})
 }
 
 // upgradeOurs adds a file to the ConfigMap and waits until every tenant is Ready at its version.

@@ -30,7 +30,9 @@ func TestTenantsAreHeldFromTheStart(t *testing.T) {
 		tn.SetFinalizers(finalizers)
 		return tn
 	}
-	held := func(tn *unstructured.Unstructured) bool { return slices.Contains(tn.GetFinalizers(), v1alpha1.Finalizer) }
+	held := func(tn *unstructured.Unstructured) bool {
+		return slices.Contains(tn.GetFinalizers(), v1alpha1.Finalizer)
+	}
 	waitFor(t, func() bool {
 		probe := tenant("probe")
 		return admin.Create(t.Context(), probe, client.DryRunAll) == nil && held(probe)
