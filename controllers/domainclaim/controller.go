@@ -100,7 +100,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	claim.Status.Serving = serving(claim, holder)
 	if waited, waits := r.waits(base, claim, holder); waits && found.winner == nil {
-		return ctrl.Result{RequeueAfter: min(max(waited, r.Patience), 3*r.Patience)}, nil
+		return ctrl.Result{RequeueAfter: r.lookAgain(waited, found.next)}, nil
 	}
 	result.RequeueAfter = min(found.next, recheck)
 	result, err = r.Status.Finish(ctx, base, claim, result, nil, recheck)

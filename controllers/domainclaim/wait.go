@@ -36,6 +36,16 @@ func (r *Reconciler) waits(before, claim *v1alpha1.DomainClaim, holder *v1alpha1
 	return waited, waits
 }
 
+// lookAgain is when a claim is looked at again that has waited for a while: less and less often, in time for its
+// end, and when DNS is to be asked.
+func (r *Reconciler) lookAgain(waited, dns time.Duration) time.Duration {
+	after := min(max(waited, r.Patience), 3*r.Patience, max(longestWait-waited, time.Second))
+	if dns > 0 {
+		after = min(after, dns)
+	}
+	return after
+}
+
 // needsNoProof says that the class's word is enough: the Tenant does not wait for the claim's.
 func needsNoProof(claim *v1alpha1.DomainClaim) bool {
 	v := claim.Status.Verification

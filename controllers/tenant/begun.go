@@ -14,11 +14,10 @@ import (
 // answer, the tenant waits for it rather than get an empty schema on another one. Tenants that never
 // came to a database need not wait; two things tell them from the others.
 
-// recordPlace writes a place into the status before anything is made there, if passes before this
-// one ended without a place. In a tenant's first pass that is not needed: a status that was never
-// written says nothing about places.
+// recordPlace writes a place into the status before anything is made there. A tenant that begins with its own
+// Secret needs no such write: a status that was never written says nothing about places, and the Secret does.
 func (r *Reconciler) recordPlace(ctx context.Context, s *scope, tdb *v1alpha1.TenantDatabase) error {
-	if !concluded(s.base) || s.base.Status.Database != nil {
+	if s.base.Status.Database != nil {
 		return nil
 	}
 	recorded := s.base.DeepCopy()
@@ -27,8 +26,14 @@ func (r *Reconciler) recordPlace(ctx context.Context, s *scope, tdb *v1alpha1.Te
 		return fmt.Errorf("record the tenant's place: %w", err)
 	}
 	s.base = recorded
-	s.tenant.ResourceVersion = recorded.ResourceVersion
+	s.tenant.ResourceVersion, s.tenant.ManagedFields = recorded.ResourceVersion, recorded.ManagedFields
 	return nil
+}
+
+// beginsWithSecret says that the pass makes the tenant's Secret before anything in a database: what keeps it from
+// that has its place recorded then.
+func beginsWithSecret(s *scope) bool {
+	return s.fresh && !concluded(s.base) && s.classMode() == v1alpha1.LoginDedicated && wantedReader(s) == nil
 }
 
 // unmade says that nothing was made for the tenant on a database that its status does not name: an

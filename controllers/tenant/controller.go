@@ -138,7 +138,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return conditions.Written(err)
 	}
-	s := &scope{tenant: t, base: t.DeepCopy(), first: r.meet(t) || fresh, fresh: fresh, started: time.Now()}
+	s := &scope{tenant: t, base: t.DeepCopy(), first: r.meet(t), fresh: fresh, started: time.Now()}
 	defer r.rest(s)
 	stepErrs := r.runSteps(ctx, s)
 	asideErr := r.asides(ctx, s)
@@ -166,7 +166,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 // meet says whether no pass was over a Tenant before, as far as this process and the Tenant's status tell.
 func (r *Reconciler) meet(t *v1alpha1.Tenant) bool {
-	if concluded(t) || t.Status.Database != nil {
+	if st := t.Status; concluded(t) || st.Database != nil || st.Schema != "" || st.Binding != nil {
 		r.met.Delete(t.UID)
 		return false
 	}

@@ -73,15 +73,16 @@ func (r *Reconciler) workingLogin(ctx context.Context, s *scope, p *logins.Pair)
 }
 
 // firstSecret makes the Secret of a tenant that is about to be made, so that its login is made with the
-// password. What keeps the Secret from being made keeps nothing else: credentials meets it again, and tells.
-func (r *Reconciler) firstSecret(ctx context.Context, s *scope, roles postgres.RoleNames) (verifier string) {
+// password. What keeps the Secret from being made keeps nothing else: credentials meets it again, and tells. The
+// place is in the status then.
+func (r *Reconciler) firstSecret(ctx context.Context, s *scope, roles postgres.RoleNames) (verifier string, err error) {
 	s.observed = postgres.Observation{Roles: roles}
 	secret, verifier, err := r.Logins.Make(ctx, r.ownPair(s))
 	if err != nil {
-		return ""
+		return "", r.recordPlace(ctx, s, s.tdb)
 	}
 	s.firstSecret = secret
-	return verifier
+	return verifier, nil
 }
 
 // dropFirstSecret takes the Secret back if the server said that nothing was made for it: it would have a login

@@ -1,6 +1,7 @@
 package tenant
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +29,10 @@ func (r *Reconciler) place(ctx context.Context, s *scope) (outcome, error) {
 		if tdb, err = r.choose(ctx, s); err != nil {
 			return outcome{}, err
 		}
-		if err := r.recordPlace(ctx, s, tdb); err != nil {
-			return outcome{}, err
+		if !beginsWithSecret(s) {
+			if err := r.recordPlace(ctx, s, tdb); err != nil {
+				return outcome{}, err
+			}
 		}
 	}
 	if s.db, err = r.Pools.Get(ctx, tdb); err != nil {
@@ -99,30 +102,39 @@ func (r *Reconciler) find(ctx context.Context, s *scope) (*v1alpha1.TenantDataba
 		if tdb == nil || tdb.Status.Identity == nil {
 			continue // Never bootstrapped: its registry cannot know anybody.
 		}
-		if away := reachable(tdb); away != nil {
-			if unmade, err := r.unmade(ctx, s); err != nil {
-				return nil, err
-			} else if !unmade {
-				return nil, soonAfter(s.first, away)
-			}
+		found, away := r.knows(ctx, s, tdb)
+		if found {
+			return tdb, nil
+		}
+		if away == nil {
 			continue
 		}
-		if _, found, err := r.registered(ctx, tdb, s.tenant); err != nil || found {
-			return tdb, err
+		if unmade, err := r.unmade(ctx, s); err != nil || !unmade {
+			return nil, cmp.Or(err, soonAfter(s.first, away))
 		}
 	}
 	s.fresh = s.first
 	return nil, nil
 }
 
+// knows asks a database's registry for the tenant. An error says that it cannot be asked.
+func (r *Reconciler) knows(ctx context.Context, s *scope, tdb *v1alpha1.TenantDatabase) (found bool, away error) {
+	if away := reachable(tdb); away != nil {
+		return false, away
+	}
+	_, found, err := r.registered(ctx, tdb, s.tenant)
+	return found, err
+}
+
 // soonAfter lets a Tenant without a status wait no longer than until it has one.
 func soonAfter(first bool, err error) error {
-	if f, ok := errors.AsType[*fault.Fault](err); ok && first {
-		soon := *f
-		soon.After = time.Second
-		return &soon
+	f, ok := errors.AsType[*fault.Fault](err)
+	if !ok || !first {
+		return err
 	}
-	return err
+	soon := *f
+	soon.Kind, soon.After = fault.Waiting, time.Second
+	return &soon
 }
 
 // choose places a new tenant.

@@ -46,7 +46,7 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) (err error) {
 		return err
 	}
 	r.work(s)
-	observed, begun, err := s.db.Begin(ctx, s.wanted, func(roles postgres.RoleNames) string { return r.firstSecret(ctx, s, roles) })
+	observed, begun, err := s.db.Begin(ctx, s.wanted, func(roles postgres.RoleNames) (string, error) { return r.firstSecret(ctx, s, roles) })
 	if begun {
 		s.observed, s.begun = observed, true
 	} else if err == nil {
@@ -122,6 +122,9 @@ func (r *Reconciler) findElsewhere(ctx context.Context, s *scope) (schema string
 }
 
 func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
+	if err := r.recordPlace(ctx, s, s.tdb); err != nil {
+		return err
+	}
 	if err := r.ensureMigrator(ctx, s); err != nil {
 		return err
 	}

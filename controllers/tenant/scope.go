@@ -19,7 +19,7 @@ type scope struct {
 	tenant *v1alpha1.Tenant
 	// base is the object as it was last written. Set from the start.
 	base *v1alpha1.Tenant
-	// first says that no pass of this process was over the Tenant before, and that none wrote its status.
+	// first says that no pass of this process was over the Tenant before, and that none wrote into its status.
 	first bool
 	// fresh says that nothing was made for the tenant anywhere: this pass put the finalizer on, or it is the first
 	// one and no registry knows the tenant. In the latter case there may be a Secret from a pass that was killed.

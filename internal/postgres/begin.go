@@ -30,8 +30,9 @@ const beginSQL = `SELECT current_setting('server_version_num')::int, current_use
 // makes tenants with a login of their own and no reader (see Plain).
 //
 // When nothing stands in the way, password is asked for the verifier with which the login is made, which can log
-// in at once then. It is asked once, and never again for what was made. Nil, or "", makes a login without.
-func (db *DB) Begin(ctx context.Context, t Tenant, password func(RoleNames) (verifier string)) (o Observation, begun bool, err error) {
+// in at once then. It is asked once, and never again for what was made; its error is returned, and nothing made.
+// Nil, or "", makes a login without.
+func (db *DB) Begin(ctx context.Context, t Tenant, password func(RoleNames) (verifier string, err error)) (o Observation, begun bool, err error) {
 	if err := t.validate(); err != nil || !t.Plain() {
 		return o, false, err
 	}
@@ -41,7 +42,10 @@ func (db *DB) Begin(ctx context.Context, t Tenant, password func(RoleNames) (ver
 		return o, false, failed(err, what)
 	}
 	if password != nil {
-		if c.verifier = password(c.names); c.verifier != "" && !isVerifier(c.verifier) {
+		if c.verifier, err = password(c.names); err != nil {
+			return o, false, err
+		}
+		if c.verifier != "" && !isVerifier(c.verifier) {
 			return o, false, fault.NewInvalid(ReasonInvalidConnection, "%s: its password is no SCRAM verifier", what)
 		}
 	}

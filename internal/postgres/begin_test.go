@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -26,11 +27,11 @@ func TestBeginSaysWhatObserveSays(t *testing.T) {
 		tn := tenant(name)
 		change(&tn)
 		verifier, asked := must(postgres.SCRAMVerifier(postgres.NewPassword()))(t), 0
-		said, begun, err := db.Begin(t.Context(), tn, func(names postgres.RoleNames) string {
+		said, begun, err := db.Begin(t.Context(), tn, func(names postgres.RoleNames) (string, error) {
 			if asked++; asked > 1 || names != postgres.TenantRoles(db.Config().Database(), tn.Schema) {
 				t.Errorf("%s: asked %d times, for %v", name, asked, names)
 			}
-			return map[bool]string{true: verifier}[name != "off"]
+			return map[bool]string{true: verifier}[name != "off"], nil
 		})
 		if err != nil || !begun {
 			t.Fatalf("%s: begun = %v, %v", name, begun, err)
@@ -68,7 +69,7 @@ func TestBeginIsForNewTenants(t *testing.T) {
 	rival.UID, moved.Schema = "rival", "elsewhere"
 	full := tenant("full")
 	full.MaxTenants = 1
-	unasked := func(postgres.RoleNames) string { t.Error("a password was asked for"); return "" }
+	unasked := func(postgres.RoleNames) (string, error) { t.Error("a password was asked for"); return "", nil }
 	for what, tn := range map[string]postgres.Tenant{
 		"again": tn, "rival": rival, "moved": moved, "schema": tenant("planted"), "roles": tenant("roles"), "shared": tenant("shared_2"), "full": full,
 	} {
@@ -91,9 +92,16 @@ func TestBeginIsForNewTenants(t *testing.T) {
 	if observe(t, db, unprepared).Registered {
 		t.Error("a tenant whose set has no login is in the registry")
 	}
-	plain := func(postgres.RoleNames) string { return "hunter2-clear-text" }
+	plain := func(postgres.RoleNames) (string, error) { return "hunter2-clear-text", nil }
 	if _, begun, err := db.Begin(t.Context(), tenant("clear"), plain); begun || err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a password in clear text: begun = %v, %v", begun, err)
+	}
+	refused, none := errors.New("no Secret"), tenant("refused")
+	if _, begun, err := db.Begin(t.Context(), none, func(postgres.RoleNames) (string, error) { return "", refused }); begun || !errors.Is(err, refused) {
+		t.Errorf("without an answer about the password: begun = %v, %v", begun, err)
+	}
+	if observe(t, db, none).Registered {
+		t.Error("a tenant was made without an answer about its password")
 	}
 }
 
@@ -110,7 +118,7 @@ func TestBeginLosesARace(t *testing.T) {
 	} {
 		tn := tenant("race_" + what)
 		verifier := must(postgres.SCRAMVerifier(postgres.NewPassword()))(t)
-		_, begun, err := db.Begin(t.Context(), tn, func(postgres.RoleNames) string { between(tn); return verifier })
+		_, begun, err := db.Begin(t.Context(), tn, func(postgres.RoleNames) (string, error) { between(tn); return verifier, nil })
 		if begun || err != nil {
 			t.Errorf("%s: begun = %v, %v", what, begun, err)
 		}
