@@ -114,7 +114,8 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 	}
 	to := schemaOf(s, ms)
 	to.Believed = r.believed(s)
-	if s.mode() == v1alpha1.LoginDedicated {
+	proofHolds := r.proofHolds(s) && set.KeepRights(set.Between(migrations.Version(s.version), target))
+	if s.mode() == v1alpha1.LoginDedicated && !proofHolds {
 		to.Ask = postgres.AskRights(s.user, bounds(s))
 	}
 	var result migrations.Result
@@ -134,6 +135,7 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 		return err
 	}
 	r.believe(s, result.Before)
+	s.keepsProof = proofHolds && set.KeepRights(result.Applied)
 	s.version, s.digest, s.behind = string(target), set.Digest, true
 	s.answer = result.Answer
 	return nil

@@ -90,6 +90,8 @@ type scope struct {
 	// migrate. behind says that the registry does not know them yet: verify tells it.
 	version, digest string
 	behind          bool
+	// keepsProof says that migrations ran that change nothing of what was proved of the login before. Set by migrate.
+	keepsProof bool
 	// answer is what the migrations' session said of the rights of the tenant's own login when the last of them
 	// was applied. Set by migrate.
 	answer [][]byte

@@ -31,9 +31,13 @@ func (r *Reconciler) tryRights(ctx context.Context, s *scope) (outcome, *proof, 
 	case v1alpha1.LoginShared:
 		ok = done("The class's shared login can use the tenant's schema, as it can those of all tenants of the class")
 	}
-	if p, _ := r.proofOf(s); r.proved(s) && r.sameVersion(s) && len(p.excess) == 0 {
+	if r.proofHolds(s) {
 		s.examined = true
 		return ok, nil, nil
+	}
+	if s.keepsProof && r.proved(s) {
+		s.examined = true
+		return ok, r.newProof(s), nil
 	}
 	result, excess, err := r.examine(ctx, s)
 	if brokenOff(err) {
@@ -94,6 +98,12 @@ func (r *Reconciler) rights(ctx context.Context, s *scope) (postgres.Rights, err
 	}
 	mode := s.inUse()
 	return s.db.ExamineShared(ctx, s.user, bounds(s), s.classLogin(mode), mode == v1alpha1.LoginShared, old)
+}
+
+// proofHolds says that it was proved that the login can use the schema as it is, and can do nothing beyond it.
+func (r *Reconciler) proofHolds(s *scope) bool {
+	p, _ := r.proofOf(s)
+	return r.proved(s) && r.sameVersion(s) && len(p.excess) == 0
 }
 
 func (r *Reconciler) sameVersion(s *scope) bool {

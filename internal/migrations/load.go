@@ -124,7 +124,7 @@ func read(s source) ([]Statement, error) {
 	for _, p := range pieces {
 		line += strings.Count(s.text[at:p.start], "\n")
 		at = p.start
-		unparsed, err := check(s, p)
+		answer, unparsed, err := check(s, p)
 		if err != nil {
 			return nil, err
 		}
@@ -136,6 +136,7 @@ func read(s source) ([]Statement, error) {
 			return nil, invalid(s.file, line, "%s", refusal)
 		}
 		st := Statement{SQL: p.sql(s), Line: line, Unparsed: unparsed, class: c, leaks: leaks(c, p) || unparsed != "", Notes: p.notes}
+		st.keepsRights = unparsed == "" && keepsRights(answer)
 		if c == createsIndex || c == dropsIndex {
 			st.index = indexOf(s, p)
 		}

@@ -49,6 +49,8 @@ type Statement struct {
 	index indexName
 	// leaks says that the statement may leave something in the session.
 	leaks bool
+	// keepsRights: see Migration.KeepsRights.
+	keepsRights bool
 }
 
 // Migration is one step of a set: the statements of one file.

@@ -94,9 +94,9 @@ func keep(s source, pieces []piece, current *piece, n Note, at int) {
 	current.notes = append(current.notes, n)
 }
 
-// check asks the grammar about a piece. What it does not know is left to the server, which may be
-// newer; but a piece with semicolons inside must be known to be one statement.
-func check(s source, p piece) (unparsed string, err error) {
+// check asks the grammar about a piece, and returns its answer, or its complaint. What it does not know is left
+// to the server, which may be newer; but a piece with semicolons inside must be known to be one statement.
+func check(s source, p piece) (answer, unparsed string, err error) {
 	sql := p.sql(s)
 	switch {
 	case len(sql) > maxParsedBytes:
@@ -104,19 +104,19 @@ func check(s source, p piece) (unparsed string, err error) {
 	case tooDeep(p.tokens):
 		unparsed = "nested too deeply to be checked before it runs"
 	default:
-		tree, err := parse(sql)
+		answer, err = parse(sql)
 		if complaint, ok := errors.AsType[*syntaxError](err); ok {
 			unparsed = complaint.brief()
 		} else if err != nil {
 			unparsed = err.Error()
-		} else if p.inner && countStatements(tree) != 1 {
+		} else if p.inner && countStatements(answer) != 1 {
 			unparsed = "more than one statement"
 		}
 	}
 	if unparsed != "" && p.inner {
-		return "", s.invalid(p.start, "cannot tell where the statement ends: %s", unparsed)
+		return "", "", s.invalid(p.start, "cannot tell where the statement ends: %s", unparsed)
 	}
-	return unparsed, nil
+	return answer, unparsed, nil
 }
 
 func countStatements(tree string) int {
