@@ -26,7 +26,7 @@ func (r *Reconciler) recordPlace(ctx context.Context, s *scope, tdb *v1alpha1.Te
 		return fmt.Errorf("record the tenant's place: %w", err)
 	}
 	s.base = recorded
-	s.tenant.ResourceVersion, s.tenant.ManagedFields = recorded.ResourceVersion, recorded.ManagedFields
+	s.tenant.ResourceVersion = recorded.ResourceVersion
 	return nil
 }
 

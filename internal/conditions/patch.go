@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 )
@@ -38,15 +39,34 @@ func (w *Writer) Patch(ctx context.Context, base, obj Object) error {
 	if equality.Semantic.DeepEqual(base, obj) {
 		return nil
 	}
-	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
 	before := append([]metav1.Condition(nil), *base.GetConditions()...)
-	if err := w.Client.Status().Patch(ctx, obj, patch); err != nil {
+	if err := w.send(ctx, base, obj); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	w.written.note(obj)
 	if w.Recorder != nil {
 		w.announce(obj, before)
 	}
+	return nil
+}
+
+// send writes, and has the API server answer with metadata alone: the rest is known, and a fleet's statuses are
+// long.
+func (w *Writer) send(ctx context.Context, base, obj Object) error {
+	data, err := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}).Data(obj)
+	if err != nil {
+		return err
+	}
+	kind, err := apiutil.GVKForObject(obj, w.Client.Scheme())
+	if err != nil {
+		return err
+	}
+	answer := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: obj.GetNamespace(), Name: obj.GetName()}}
+	answer.SetGroupVersionKind(kind)
+	if err := w.Client.Status().Patch(ctx, answer, client.RawPatch(types.MergePatchType, data)); err != nil {
+		return err
+	}
+	obj.SetResourceVersion(answer.ResourceVersion)
 	return nil
 }
 
