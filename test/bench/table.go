@@ -56,12 +56,26 @@ func (r row) print(w io.Writer) {
 
 // ratio is the median of the rounds' ratios: what disturbs a machine disturbs both sides of a round.
 func (r row) ratio(of func(cost) time.Duration) float64 {
-	var ratios []float64
+	ratios := r.ratios(of)
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
+}
+
+func (r row) ratios(of func(cost) time.Duration) (ratios []float64) {
 	for i := range min(len(r.costs), len(r.bounds)) {
 		ratios = append(ratios, of(r.costs[i]).Seconds()/of(r.bounds[i]).Seconds())
 	}
-	slices.Sort(ratios)
-	return ratios[len(ratios)/2]
+	return ratios
+}
+
+// roundsOf tells how far the rounds' ratios are apart, by the clock: that is how sure the table is.
+func roundsOf(rows []row) (notes []string) {
+	for _, r := range rows {
+		if len(r.bounds) > 1 {
+			notes = append(notes, fmt.Sprintf("Ratios of the rounds, %s: %.2f.", r.what, r.ratios(func(c cost) time.Duration { return c.clock })))
+		}
+	}
+	return notes
 }
 
 func median(costs []cost, of func(cost) time.Duration) time.Duration {
