@@ -178,3 +178,30 @@ func TestNewTenantsPassADatabaseThatCannotBeAsked(t *testing.T) {
 		})
 	}
 }
+
+// A database that went since its TenantDatabase was looked at gets no tenants: what it could not be asked, nobody
+// is placed on it by what its status still says.
+func TestNoPlaceOnADatabaseThatHasJustGone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	second := b.second(t, 0)
+	b.settle(t)
+	b.pass(t, second)
+	operator.Update(t, b.Servers, second, func(d *v1alpha1.TenantDatabase) { d.Spec.MaxTenants = new(int32(1)) }) // the other has more room
+	b.pass(t, second)
+	operator.Exec(t, b.Server.AdminDSN(), fmt.Sprintf("DROP DATABASE %q WITH (FORCE)", b.Name))
+	acme := b.held(t, "acme")
+	for range 3 {
+		_, _ = b.by.Reconcile(t.Context(), acme) // an error of the connection is one
+		b.Get(t, acme)
+		if acme.Status.Database != nil {
+			t.Fatalf("placed on %s, which is gone", acme.Status.Database.Name)
+		}
+	}
+	b.pass(t, b.Database)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	if got := acme.Status.Database.Name; got != "second" {
+		t.Errorf("placed on %s, want second", got)
+	}
+}

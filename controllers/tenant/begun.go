@@ -17,11 +17,12 @@ import (
 // recordPlace writes a place into the status before anything is made there. A tenant that begins with its own
 // Secret needs no such write: a status that was never written says nothing about places, and the Secret does.
 func (r *Reconciler) recordPlace(ctx context.Context, s *scope, tdb *v1alpha1.TenantDatabase) error {
-	if s.base.Status.Database != nil {
+	place := v1alpha1.NamespacedReference{Namespace: tdb.Namespace, Name: tdb.Name}
+	if ref := s.base.Status.Database; ref != nil && *ref == place {
 		return nil
 	}
 	recorded := s.base.DeepCopy()
-	recorded.Status.Database = &v1alpha1.NamespacedReference{Namespace: tdb.Namespace, Name: tdb.Name}
+	recorded.Status.Database = &place
 	if err := r.Status.Patch(ctx, s.base, recorded); err != nil {
 		return fmt.Errorf("record the tenant's place: %w", err)
 	}

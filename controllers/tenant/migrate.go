@@ -114,7 +114,7 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 	}
 	to := schemaOf(s, ms)
 	to.Believed = r.believed(s)
-	proofHolds := r.proofHolds(s) && set.KeepRights(set.Between(migrations.Version(s.version), target))
+	proofHolds := r.proofHolds(s) && set.KeepRights(migrations.Version(s.version), target)
 	if s.mode() == v1alpha1.LoginDedicated && !proofHolds {
 		to.Ask = postgres.AskRights(s.user, bounds(s))
 	}
@@ -135,7 +135,7 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 		return err
 	}
 	r.believe(s, result.Before)
-	s.keepsProof = proofHolds && set.KeepRights(result.Applied)
+	s.keepsProof = proofHolds && result.KeptRights(set, migrations.Version(s.version))
 	s.version, s.digest, s.behind = string(target), set.Digest, true
 	s.answer = result.Answer
 	return nil

@@ -25,18 +25,19 @@ func (r *Reconciler) place(ctx context.Context, s *scope) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	if tdb == nil {
+	isNew := tdb == nil
+	if isNew {
 		if tdb, err = r.choose(ctx, s); err != nil {
 			return outcome{}, err
-		}
-		if !beginsWithSecret(s) {
-			if err := r.recordPlace(ctx, s, tdb); err != nil {
-				return outcome{}, err
-			}
 		}
 	}
 	if s.db, err = r.Pools.Get(ctx, tdb); err != nil {
 		return outcome{}, err
+	}
+	if isNew && !beginsWithSecret(s) {
+		if err := r.recordPlace(ctx, s, tdb); err != nil {
+			return outcome{}, err
+		}
 	}
 	return settle(s, tdb), nil
 }
@@ -108,6 +109,9 @@ func (r *Reconciler) find(ctx context.Context, s *scope) (*v1alpha1.TenantDataba
 		}
 		if away == nil {
 			continue
+		}
+		if conditions.IsTrue(tdb, v1alpha1.ConditionReady) { // Its status is behind, and would have tenants placed on it.
+			return nil, soonAfter(s.first, away)
 		}
 		if unmade, err := r.unmade(ctx, s); err != nil || !unmade {
 			return nil, cmp.Or(err, soonAfter(s.first, away))

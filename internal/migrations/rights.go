@@ -14,22 +14,33 @@ func (m *Migration) KeepsRights() bool {
 	return !slices.ContainsFunc(m.Statements, func(st Statement) bool { return !st.keepsRights })
 }
 
-// KeepRights says it of the migrations of these versions.
-func (s *Set) KeepRights(versions []Version) bool {
-	return !slices.ContainsFunc(versions, func(v Version) bool {
+// KeepRights says it of all that may run from one version to another: the migrations above the one and up to the
+// other, and all that are repeatable.
+func (s *Set) KeepRights(above, upto Version) bool {
+	for i := range s.Migrations {
+		m := &s.Migrations[i]
+		if between := m.Version.Compare(above) > 0 && m.Version.Compare(upto) <= 0; (m.Repeatable || between) && !m.KeepsRights() {
+			return false
+		}
+	}
+	return true
+}
+
+// KeptRights says that what was known of the rights at a version holds: the ledger stood at just that before, with
+// nothing in it that the set does not know, and all that ran keeps rights.
+func (r Result) KeptRights(s *Set, known Version) bool {
+	if r.From != known {
+		return false
+	}
+	for _, row := range r.Before {
+		if _, known := s.At(row.Version); !known {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(r.Applied, func(v Version) bool {
 		m, known := s.At(v)
 		return !known || !m.KeepsRights()
 	})
-}
-
-// Between returns the versions above one and up to another. Repeatable migrations are not among them.
-func (s *Set) Between(above, upto Version) (versions []Version) {
-	for i := range s.Migrations {
-		if m := &s.Migrations[i]; !m.Repeatable && m.Version.Compare(above) > 0 && m.Version.Compare(upto) <= 0 {
-			versions = append(versions, m.Version)
-		}
-	}
-	return versions
 }
 
 // tree is what is needed of the grammar's answer.

@@ -2,6 +2,57 @@ package migrations
 
 import "testing"
 
+// A set is judged by all that may run, what ran by where the ledger stood before.
+func TestSetsThatKeepRights(t *testing.T) {
+	t.Parallel()
+	const column, table = "ALTER TABLE note ADD c integer;", "CREATE TABLE t (a integer);"
+	load := func(files map[string]string) *Set {
+		var all []File
+		for name, text := range files {
+			all = append(all, File{Name: name, Content: []byte(text)})
+		}
+		set, err := Load(all, Flyway)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set
+	}
+	plain := load(map[string]string{"V1__a.sql": table, "V2__b.sql": column, "V3__c.sql": column, "R__i.sql": "COMMENT ON TABLE note IS 'x';"})
+	for _, tt := range []struct {
+		above, upto Version
+		want        bool
+	}{{"1", "3", true}, {"2", "3", true}, {"", "3", false}, {"3", "3", true}} {
+		if got := plain.KeepRights(tt.above, tt.upto); got != tt.want {
+			t.Errorf("from %q to %q: keeps rights = %v", tt.above, tt.upto, got)
+		}
+	}
+	if load(map[string]string{"V1__a.sql": table, "V2__b.sql": column, "R__g.sql": "GRANT SELECT ON note TO x;"}).KeepRights("1", "2") {
+		t.Error("a repeatable migration that grants keeps rights")
+	}
+
+	at := func(versions ...Version) (rows []Applied) {
+		for _, v := range versions {
+			rows = append(rows, Applied{Version: v, State: Done})
+		}
+		return rows
+	}
+	for name, tt := range map[string]struct {
+		ran  Result
+		want bool
+	}{
+		"a column":                        {Result{From: "1", Before: at("1"), Applied: []Version{"2"}}, true},
+		"nothing":                         {Result{From: "1", Before: at("1")}, true},
+		"it stood further":                {Result{From: "2", Before: at("1", "2")}, false},
+		"a table":                         {Result{From: "1", Before: at("1"), Applied: []Version{"1"}}, false},
+		"a row that the set has no more":  {Result{From: "1", Before: at("1", "R__gone"), Applied: []Version{"2"}}, false},
+		"a migration that it has no more": {Result{From: "1", Before: at("1"), Applied: []Version{"9"}}, false},
+	} {
+		if got := tt.ran.KeptRights(plain, "1"); got != tt.want {
+			t.Errorf("%s: kept rights = %v", name, got)
+		}
+	}
+}
+
 // Only what makes nothing and changes no right keeps them, and what is not known keeps none.
 func TestKeepsRights(t *testing.T) {
 	t.Parallel()
