@@ -121,7 +121,7 @@ type recordKey struct {
 }
 
 // Reconcile brings one Tenant to what its spec says and reports how far it came.
-func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ctrl.Result, err error) {
 	// Whoever was called to migrate and had no need to leaves the turn to the next.
 	defer func() { r.Permits.Passed(req.String(), time.Now()) }()
 	t := &v1alpha1.Tenant{}
@@ -139,7 +139,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return conditions.Written(err)
 	}
 	s := &scope{tenant: t, base: t.DeepCopy(), first: r.meet(t), fresh: fresh, started: time.Now()}
-	defer r.rest(s)
+	defer func() {
+		r.rest(s)
+		result.Priority = s.priority(result)
+	}()
 	stepErrs := r.runSteps(ctx, s)
 	asideErr := r.asides(ctx, s)
 	if slices.ContainsFunc(stepErrs, conditions.IsConflict) {
@@ -149,7 +152,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if s.fresh && r.Patience > 0 && asideErr == nil && onlyRoutesWait(stepErrs) {
 		return ctrl.Result{RequeueAfter: r.Patience}, nil
 	}
-	result, err := conclude(t, stepErrs, s)
+	result, err = conclude(t, stepErrs, s)
 	if err == nil && asideErr != nil {
 		s.lookAgain(asideAgain)
 		note(ctx, asideErr, "aside")

@@ -106,7 +106,7 @@ func (w *gatewayWatch) add() error {
 	}
 	owner := handler.TypedEnqueueRequestForOwner[*gatewayv1.HTTPRoute](
 		w.manager.GetScheme(), mapper, &v1alpha1.Tenant{}, handler.OnlyControllerOwner())
-	if err := w.controller.Watch(source.Kind(w.manager.GetCache(), &gatewayv1.HTTPRoute{}, owner,
+	if err := w.controller.Watch(source.Kind(w.manager.GetCache(), &gatewayv1.HTTPRoute{}, urgent[*gatewayv1.HTTPRoute]{owner},
 		predicate.TypedResourceVersionChangedPredicate[*gatewayv1.HTTPRoute]{})); err != nil {
 		return err
 	}
