@@ -25,8 +25,8 @@ import (
 // that an operator forgets when it is restarted.
 type Reconcilers struct {
 	*controllers.Reconcilers
-	// killed is done when they are to do nothing more, nil for never.
-	killed context.Context
+	// killed is closed when they are to do nothing more, nil for never.
+	killed <-chan struct{}
 }
 
 // Reconcilers returns controllers whose connections end with the test.
@@ -51,7 +51,7 @@ func (s *Servers) KilledReconcilers(t testing.TB, writes int) *Reconcilers {
 	ctx, kill := context.WithCancel(t.Context())
 	t.Cleanup(kill)
 	r := s.reconcilers(t, &death{writes: int32(writes), then: kill})
-	r.killed = ctx
+	r.killed = ctx.Done()
 	return r
 }
 
@@ -141,11 +141,14 @@ func (r *Reconcilers) Reconcile(ctx context.Context, o client.Object) (ctrl.Resu
 	default:
 		return ctrl.Result{}, fmt.Errorf("nobody reconciles a %T", o)
 	}
-	if r.killed != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(r.killed, cancel)()
-	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-r.killed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	return by.Reconcile(ctx, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(o)})
 }
