@@ -16,7 +16,7 @@ func (d *demo) install(ctx context.Context) error {
 	if err := setup.Install(ctx, d.servers.Plane); err != nil {
 		return err
 	}
-	d.out.say("CRDs, roles and admission policies of config/default, config/policy and config/finalizer, and Gateway API")
+	d.out.say("CRDs, roles and admission policies of config/default and config/policy, and Gateway API")
 	dsn, err := d.servers.OperatorDatabase(ctx, namespace)
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ var servers = sync.OnceValues(func() (*operator.Servers, error) {
 	}
 	var err error
 	if started, err = operator.Start(context.Background(), options...); err == nil {
-		err = started.Apply(context.Background(), operator.Finalizer)
+		err = started.HoldTenants(context.Background())
 	}
 	return started, err
 })

@@ -21,8 +21,10 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/controllers"
 	"github.com/tenantry/tenantry/test/platform"
 )
@@ -158,9 +160,34 @@ func (s *Servers) install(ctx context.Context) error {
 	return err
 }
 
-// Finalizer is the policy by which Tenants have the operator's finalizer from the start. Most tests go without,
-// as clusters do that are too old for it.
-const Finalizer = "config/finalizer"
+// finalizerWithin bounds how long an API server takes to obey the policy of config/finalizer. It knows the schema of
+// a kind that is new some five seconds late, and takes no Tenants in these.
+const finalizerWithin = time.Minute
+
+// HoldTenants installs the policy by which Tenants have the operator's finalizer from the start, and waits until it
+// is obeyed. Most tests go without, as clusters do that are too old for it.
+func (s *Servers) HoldTenants(ctx context.Context) error {
+	if err := s.Apply(ctx, "config/finalizer"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, finalizerWithin)
+	defer cancel()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		probe := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "probe"}}
+		probe.Spec.ClassName = "probe"
+		err := s.Admin.Create(ctx, probe, client.DryRunAll)
+		if err == nil && controllerutil.ContainsFinalizer(probe, v1alpha1.Finalizer) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("config/finalizer is not obeyed: %w", errors.Join(err, ctx.Err()))
+		case <-ticker.C:
+		}
+	}
+}
 
 // Apply applies kustomizations, named from the repository's root.
 func (s *Servers) Apply(ctx context.Context, folders ...string) error {

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 var options = controllers.Options{DatabaseConnections: 3}
 
 // hold installs the policy by which Tenants have the finalizer from the start.
-func hold() error { return servers.Apply(context.Background(), operator.Finalizer) }
+func hold() error { return servers.HoldTenants(context.Background()) }
 
 // dns answers the operator's questions; it ends with the process.
 var dns *nameserver.Server

@@ -20,13 +20,13 @@ import (
 	"github.com/tenantry/tenantry/test/platform"
 )
 
-// Install installs Tenantry as `make deploy` does, with all admission policies and the kinds of
+// Install installs Tenantry as `make deploy` does, with the admission policies and the kinds of
 // Gateway API, but for the Deployment, which nobody would run here.
 func Install(ctx context.Context, plane *platform.ControlPlane) error {
 	if err := plane.InstallGatewayAPI(ctx); err != nil {
 		return err
 	}
-	objects, err := Render(ctx, "config/default", "config/policy", "config/finalizer")
+	objects, err := Render(ctx, "config/default", "config/policy")
 	if err != nil {
 		return err
 	}
