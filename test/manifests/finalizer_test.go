@@ -23,7 +23,16 @@ func TestTenantsAreHeldFromTheStart(t *testing.T) {
 	if err := plane.ApplyObjects(t.Context(), policies...); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { removeAll(t, policies) })
+	t.Cleanup(func() {
+		removeAll(t, policies)
+		waitFor(t, func() bool { // other tests' Tenants would be held for ever
+			probe := &unstructured.Unstructured{Object: fields(t, valid["Tenant"])}
+			rename(probe, "probe")
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+			defer cancel()
+			return admin.Create(ctx, probe, client.DryRunAll) == nil && len(probe.GetFinalizers()) == 0
+		})
+	})
 	tenant := func(name string, finalizers ...string) *unstructured.Unstructured {
 		tn := &unstructured.Unstructured{Object: fields(t, valid["Tenant"])}
 		rename(tn, name)
