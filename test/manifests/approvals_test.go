@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -234,15 +235,18 @@ func TestApprovalGuard(t *testing.T) {
 	unguarded("in its first hour", "has just been installed")
 }
 
-// update writes an object over whatever the API server made of it meanwhile.
+// update writes an object over whatever the API server and its controllers made of it meanwhile.
 func update(t *testing.T, c client.Client, o client.Object) {
 	t.Helper()
-	now := o.DeepCopyObject().(client.Object)
-	if err := c.Get(t.Context(), client.ObjectKeyFromObject(o), now); err != nil {
-		t.Fatal(err)
-	}
-	o.SetResourceVersion(now.GetResourceVersion())
-	if err := c.Update(t.Context(), o); err != nil {
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		now := o.DeepCopyObject().(client.Object)
+		if err := c.Get(t.Context(), client.ObjectKeyFromObject(o), now); err != nil {
+			return err
+		}
+		o.SetResourceVersion(now.GetResourceVersion())
+		return c.Update(t.Context(), o)
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 }
