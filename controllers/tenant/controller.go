@@ -141,7 +141,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	s := &scope{tenant: t, base: t.DeepCopy(), first: r.meet(t), fresh: fresh, started: time.Now()}
 	defer func() {
 		r.rest(s)
-		result.Priority = s.priority(result)
+		result.Priority = nextPriority(result)
 	}()
 	stepErrs := r.runSteps(ctx, s)
 	asideErr := r.asides(ctx, s)

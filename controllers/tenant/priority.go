@@ -20,13 +20,9 @@ const begunFirst = 10
 // rests is how long a Tenant is left alone at least that has nothing to wait for.
 const rests = time.Minute
 
-// priority of the next pass over the Tenant: in front if this one made something, as any other's if it rests now,
-// and as it was otherwise.
-func (s *scope) priority(result ctrl.Result) *int {
-	switch {
-	case s.works:
-		return new(begunFirst)
-	case result.RequeueAfter >= rests:
+// nextPriority is that of the next pass over the Tenant: as any other's if it rests now, and as it was otherwise.
+func nextPriority(result ctrl.Result) *int {
+	if result.RequeueAfter >= rests {
 		return new(0)
 	}
 	return nil

@@ -41,23 +41,12 @@ func TestAcceptedRoutesComeFirst(t *testing.T) {
 	}
 }
 
-// What was made comes again in front until it rests; what waits for others keeps its place.
+// A Tenant keeps its place until it rests.
 func TestPriorityOfTheNextPass(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct {
-		works bool
-		after time.Duration
-		want  int // -1: as it was
-	}{
-		"made":         {works: true, after: time.Second, want: begunFirst},
-		"made, failed": {works: true, want: begunFirst},
-		"waits":        {after: 2 * time.Second, want: -1},
-		"failed":       {want: -1},
-		"rests":        {after: 10 * time.Minute},
-	} {
-		got := (&scope{works: tt.works}).priority(ctrl.Result{RequeueAfter: tt.after})
-		if got == nil && tt.want >= 0 || got != nil && *got != tt.want {
-			t.Errorf("%s: priority %v, want %d", name, got, tt.want)
+	for after, kept := range map[time.Duration]bool{0: true, 2 * time.Second: true, 10 * time.Minute: false} {
+		if got := nextPriority(ctrl.Result{RequeueAfter: after}); (got == nil) != kept || got != nil && *got != 0 {
+			t.Errorf("again in %s: priority %v", after, got)
 		}
 	}
 }
