@@ -22,7 +22,8 @@ type AuditEvent struct {
 	Code int
 }
 
-// AuditMark returns the present end of the audit log, for AuditEvents.
+// AuditMark returns the present end of the audit log, for AuditEvents. It may lie within a line, of a
+// request that is not answered yet.
 func (c *ControlPlane) AuditMark() (int64, error) {
 	if c.AuditLog == "" {
 		return 0, errors.New("the control plane was started without WithAuditLog")
@@ -41,7 +42,8 @@ func (c *ControlPlane) AuditMark() (int64, error) {
 func (e AuditEvent) Writes() bool { return e.Verb != "get" && e.Verb != "list" && e.Verb != "watch" }
 
 // AuditEvents returns the requests that are logged, answered ones, since a mark (0: since the start). The
-// log is written before the answer is sent, so a request that has returned is in it.
+// log is written before the answer is sent, so a request that has returned is in it. One that was being
+// logged at the mark is of before.
 func (c *ControlPlane) AuditEvents(mark int64) (events []AuditEvent, err error) {
 	if c.AuditLog == "" {
 		return nil, errors.New("the control plane was started without WithAuditLog")
@@ -51,15 +53,10 @@ func (c *ControlPlane) AuditEvents(mark int64) (events []AuditEvent, err error) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if _, err := file.Seek(mark, io.SeekStart); err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(file)
+	data, err := linesSince(file, mark)
 	if err != nil {
 		return nil, err
 	}
-	// A request that is being logged just now may have left half a line.
-	data = data[:bytes.LastIndexByte(data, '\n')+1]
 	for line := range bytes.Lines(data) {
 		var raw struct {
 			Verb, UserAgent string
@@ -80,4 +77,20 @@ func (c *ControlPlane) AuditEvents(mark int64) (events []AuditEvent, err error) 
 		})
 	}
 	return events, nil
+}
+
+// linesSince returns the whole lines that begin at a mark or behind it. The server writes a line page by
+// page, so there may be half a line at both ends.
+func linesSince(file io.ReadSeeker, mark int64) ([]byte, error) {
+	if _, err := file.Seek(max(mark-1, 0), io.SeekStart); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(file)
+	if err != nil {
+		return nil, err
+	}
+	if mark > 0 {
+		_, data, _ = bytes.Cut(data, []byte{'\n'})
+	}
+	return data[:bytes.LastIndexByte(data, '\n')+1], nil
 }
