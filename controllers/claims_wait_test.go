@@ -43,7 +43,7 @@ func TestClaimsWaitWhileTenantsAreMade(t *testing.T) {
 	busy = true
 	migrate(4)
 	shows("3")
-	now = now.Add(time.Minute)
+	now = now.Add(2 * time.Minute)
 	shows("4")
 	migrate(5)
 	shows("4")

@@ -61,8 +61,9 @@ type Options struct {
 }
 
 // recallWithin is how old a look at a tenant's database may be in a pass that nothing there calls for. Such
-// passes come every ten minutes, or in hundreds when something changed in Kubernetes that concerns all.
-const recallWithin = 30 * time.Second
+// passes come every ten minutes, or in hundreds when something changed in Kubernetes that concerns all: an upgrade of
+// thousands takes minutes, and all of them would be looked at again for those that are left.
+const recallWithin = 2 * time.Minute
 
 // maxConnections keeps a slip of the finger from opening more than a server can take.
 const maxConnections = 1000

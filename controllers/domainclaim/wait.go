@@ -10,7 +10,7 @@ import (
 )
 
 // longestWait bounds how far a claim's status lags behind a Tenant's: whoever may not read Tenants goes by it.
-const longestWait = time.Minute
+const longestWait = 2 * time.Minute
 
 // waits says whether what a claim has to tell, beyond what it told before, can wait: nobody goes by it, and a
 // fleet that is being made or upgraded would wait for the writes. That is so of the first status of a claim
@@ -39,7 +39,7 @@ func (r *Reconciler) waits(before, claim *v1alpha1.DomainClaim, holder *v1alpha1
 // lookAgain is when a claim is looked at again that has waited for a while: less and less often, in time for its
 // end, and when DNS is to be asked.
 func (r *Reconciler) lookAgain(waited, dns time.Duration) time.Duration {
-	after := min(max(waited, r.Patience), 3*r.Patience, max(longestWait-waited, time.Second))
+	after := min(max(2*waited, r.Patience), 6*r.Patience, max(longestWait-waited, time.Second))
 	if dns > 0 {
 		after = min(after, dns)
 	}

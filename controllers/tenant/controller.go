@@ -5,6 +5,7 @@
 package tenant
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -88,8 +89,9 @@ type Reconciler struct {
 	// working counts the passes that make or migrate a tenant, worked is when the last one ended.
 	working atomic.Int32
 	worked  atomic.Int64 // nanoseconds since 1970
-	// met are the Tenants without a status over which a pass was.
-	met sync.Map // types.UID -> true
+	// met are the Tenants without a verdict over which a pass of this process was, and since when all but the
+	// data plane's word is there; nil for not yet.
+	met sync.Map // types.UID -> *time.Time
 	// checked remembers what was proved of a tenant's login, so that a steady tenant costs no log-in. It
 	// is a cache: after a restart the registry knows what was proved under the same circumstances.
 	checked sync.Map // types.UID -> proof
@@ -141,7 +143,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	s := &scope{tenant: t, base: t.DeepCopy(), first: r.meet(t), fresh: fresh, started: time.Now()}
 	defer func() {
 		r.rest(s)
-		result.Priority = nextPriority(result)
+		result.Priority = cmp.Or(result.Priority, nextPriority(result))
 	}()
 	stepErrs := r.runSteps(ctx, s)
 	asideErr := r.asides(ctx, s)
@@ -149,8 +151,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 		// An object was read from a cache that is behind. That is no state to report.
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
-	if s.fresh && r.Patience > 0 && asideErr == nil && onlyRoutesWait(stepErrs) {
-		return ctrl.Result{RequeueAfter: r.Patience}, nil
+	if left := r.waits(s, stepErrs); left > 0 && asideErr == nil {
+		// Not behind all that an operator looks at which has just started.
+		return ctrl.Result{RequeueAfter: left, Priority: new(0)}, nil
 	}
 	result, err = conclude(t, stepErrs, s)
 	if err == nil && asideErr != nil {
@@ -169,12 +172,27 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 
 // meet says whether no pass was over a Tenant before, as far as this process and the Tenant's status tell.
 func (r *Reconciler) meet(t *v1alpha1.Tenant) bool {
-	if st := t.Status; concluded(t) || st.Database != nil || st.Schema != "" || st.Binding != nil {
+	if concluded(t) {
 		r.met.Delete(t.UID)
 		return false
 	}
-	_, met := r.met.LoadOrStore(t.UID, true)
-	return !met
+	_, met := r.met.LoadOrStore(t.UID, (*time.Time)(nil))
+	st := t.Status
+	return !met && st.Database == nil && st.Schema == "" && st.Binding == nil
+}
+
+// waits is how long the first status of a tenant can still wait for what the data plane has to say of routes that
+// were just made, where nothing else is left to do.
+func (r *Reconciler) waits(s *scope, errs []error) time.Duration {
+	if r.Patience == 0 || concluded(s.base) || !onlyRoutesWait(errs) {
+		return 0
+	}
+	now := time.Now()
+	if since, met := r.met.Load(s.tenant.UID); met && since.(*time.Time) != nil {
+		return r.Patience - now.Sub(*since.(*time.Time))
+	}
+	r.met.Store(s.tenant.UID, &now)
+	return r.Patience
 }
 
 // Busy says that tenants are being made or migrated just now, for which others can wait.

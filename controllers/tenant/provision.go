@@ -77,10 +77,22 @@ func (r *Reconciler) look(ctx context.Context, s *scope) (err error) {
 	if s.fresh || r.RecallWithin == 0 || r.asksAnew(s) {
 		return r.observe(ctx, s)
 	}
-	if s.observed, err = s.db.Recall(ctx, s.wanted, r.RecallWithin); err != nil || provisioned(s) && s.observed.SchemaExists {
+	if s.observed, err = s.db.Recall(ctx, s.wanted, r.recallWithin(s)); err != nil || provisioned(s) && s.observed.SchemaExists {
 		return err
 	}
 	return r.observe(ctx, s)
+}
+
+// troubledWithin is RecallWithin for a tenant that is not well: less than the time until its next pass, which
+// comes to see whether somebody has mended it.
+const troubledWithin = 30 * time.Second
+
+func (r *Reconciler) recallWithin(s *scope) time.Duration {
+	if isolated := conditions.Get(s.base, v1alpha1.ConditionIsolated); conditions.IsTrue(s.base, v1alpha1.ConditionReady) &&
+		(isolated == nil || isolated.Status != "False") {
+		return r.RecallWithin
+	}
+	return min(r.RecallWithin, troubledWithin)
 }
 
 // observe looks at what the database has of the tenant. Where the registry does not know it under the

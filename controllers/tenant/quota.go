@@ -104,11 +104,14 @@ func (r *Reconciler) holdInserts(ctx context.Context, s *scope, tooLarge bool) (
 // giveBack asks the registry only where something says that there may be something to give back.
 func (r *Reconciler) giveBack(ctx context.Context, s *scope) error {
 	c := conditions.Get(s.tenant, v1alpha1.ConditionWithinQuota)
-	if _, asked := r.inserts.Load(s.tenant.UID); asked && (c == nil || c.Reason != v1alpha1.ReasonInsertRevoked) {
+	revoked := c != nil && c.Reason == v1alpha1.ReasonInsertRevoked
+	if _, asked := r.inserts.Load(s.tenant.UID); asked && !revoked {
 		return nil
 	}
-	// After a restart all tenants share one question, and few have another.
-	revoked, err := s.db.EverRevoked(ctx, s.wanted.Schema, r.RecallWithin)
+	var err error
+	if !revoked { // After a restart all tenants share one question, and few have another.
+		revoked, err = s.db.EverRevoked(ctx, s.wanted.Schema, r.RecallWithin)
+	}
 	if err == nil && revoked {
 		_, revoked, err = s.db.InsertRevoked(ctx, s.wanted.Schema)
 	}

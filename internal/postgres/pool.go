@@ -39,6 +39,7 @@ type DB struct {
 	config  Config
 	recent  recent
 	revoked revoked
+	server  server
 	common  common
 
 	migratorLock sync.Mutex
@@ -68,15 +69,18 @@ func open(ctx context.Context, cfg Config, opts PoolOptions) (*DB, error) {
 	pc.MaxConns = opts.MaxConns
 	pc.MaxConnLifetime, pc.MaxConnLifetimeJitter = maxConnLifetime, maxConnLifetime/4
 	pc.MaxConnIdleTime = 5 * time.Minute
-	pool, err := pgxpool.NewWithConfig(ctx, pc)
-	if err != nil {
+	db := &DB{config: cfg, recent: newRecent(), migrators: map[string]Config{}}
+	if !opts.Foreign {
+		pc.AfterConnect = db.meet
+	}
+	if db.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return nil, err
 	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
+	if err := db.pool.Ping(ctx); err != nil {
+		db.pool.Close()
 		return nil, err
 	}
-	return &DB{pool: pool, config: cfg, recent: newRecent(), migrators: map[string]Config{}}, nil
+	return db, nil
 }
 
 func (o PoolOptions) withDefaults() PoolOptions {

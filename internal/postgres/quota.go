@@ -147,6 +147,7 @@ func (db *DB) RevokeInsert(ctx context.Context, uid, schema string) (changed boo
 	if some, err := db.mayInsert(ctx, uid, schema); err != nil || !some {
 		return false, failed(err, what)
 	}
+	defer db.revoked.forget() // however it ends: nobody heard of the end of some
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		row, err := lockOwn(ctx, tx, uid, schema)
 		if err != nil {

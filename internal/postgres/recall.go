@@ -100,6 +100,8 @@ type recent struct {
 	// all is when all were last looked at, for logins that search the schema shared; zero for never.
 	all    time.Time
 	shared string
+	// reset is when all was forgotten: a look that began before it was of another server.
+	reset time.Time
 	// single is when a tenant was last looked at by itself because it could be.
 	single time.Time
 	// ages counts looks at all, so that only the last one's end forgets.
@@ -156,7 +158,7 @@ func (r *recent) lookedAtAll(shared string, within time.Duration) bool {
 func (r *recent) saw(t Tenant, c *catalog, began time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if c.Row == nil || r.seen == nil || !r.wrote[t.Schema].Before(began) {
+	if c.Row == nil || r.seen == nil || !r.wrote[t.Schema].Before(began) || began.Before(r.reset) {
 		return
 	}
 	r.seen[t.Schema] = sighting{c, t.SharedSchema, began}
@@ -165,6 +167,9 @@ func (r *recent) saw(t Tenant, c *catalog, began time.Time) {
 func (r *recent) sawAll(shared string, seen map[string]*catalog, began time.Time, within time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if began.Before(r.reset) {
+		return
+	}
 	r.seen, r.all, r.shared = make(map[string]sighting, len(seen)), began, shared
 	for schema, c := range seen {
 		if r.wrote[schema].Before(began) {
@@ -188,6 +193,13 @@ func (r *recent) forget(age int) {
 	if r.ages == age {
 		r.seen = nil
 	}
+}
+
+// forgetAll drops what is known of every tenant.
+func (r *recent) forgetAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen, r.all, r.single, r.reset = nil, time.Time{}, time.Time{}, time.Now()
 }
 
 // changed drops what is known of a tenant. Every method that writes calls it when it ends, however it

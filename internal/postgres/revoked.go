@@ -40,6 +40,13 @@ func (db *DB) EverRevoked(ctx context.Context, schema string, within time.Durati
 	return r.schemas[schema], nil
 }
 
+// forget lets the next caller ask anew. Whoever is asking just now has asked before.
+func (r *revoked) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.schemas = nil
+}
+
 func (db *DB) revokedSchemas(ctx context.Context) ([]string, error) {
 	rows, err := db.pool.Query(ctx, `SELECT schema_name FROM tenantry.quota`)
 	if err != nil {

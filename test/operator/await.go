@@ -20,6 +20,8 @@ import (
 const (
 	// Eventually bounds what takes several steps.
 	Eventually = 90 * time.Second
+	// Bookkeeping bounds what a claim tells that can wait two minutes for others' tenants.
+	Bookkeeping = 4 * time.Minute
 	// Soon is less than the re-check of an object without cause: what comes about within it was
 	// brought about by a watch.
 	Soon = 20 * time.Second

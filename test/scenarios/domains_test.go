@@ -60,7 +60,7 @@ func TestCustomerAddsARecord(t *testing.T) {
 	for _, host := range []string{shop, wild} {
 		claim := claimOn(host)
 		want := &v1alpha1.ClaimServing{State: v1alpha1.DomainClaimed, Database: acme.Status.Database, Schema: acme.Status.Schema, Version: "3", Secret: "acme-db"}
-		w.Await(t, operator.Eventually, claim, func(bool) error {
+		w.Await(t, operator.Bookkeeping, claim, func(bool) error {
 			if diff := cmp.Diff(want, claim.Status.Serving); diff != "" {
 				return fmt.Errorf("serving (-want +got):\n%s", diff)
 			}
@@ -74,7 +74,7 @@ func TestCustomerAddsARecord(t *testing.T) {
 		cm.Data[name] = text
 	})
 	claim := claimOn(shop)
-	w.Await(t, operator.Eventually, claim, func(bool) error {
+	w.Await(t, operator.Bookkeeping, claim, func(bool) error {
 		if claim.Status.Serving == nil || claim.Status.Serving.Version != "4" {
 			return fmt.Errorf("serving is %+v", claim.Status.Serving)
 		}

@@ -308,7 +308,7 @@ func (w town) byFewRights(t *testing.T) {
 // other tenants are made.
 func (w town) awaitClaims(t *testing.T) {
 	t.Helper()
-	operator.Poll(t, operator.Eventually, func() error {
+	operator.Poll(t, operator.Bookkeeping, func() error {
 		var claims v1alpha1.DomainClaimList
 		if err := w.Admin.List(t.Context(), &claims); err != nil {
 			return err
