@@ -152,7 +152,9 @@ func TestArtifact(t *testing.T) {
 	b.Expect(t, b.Set, operator.Want{Condition: v1alpha1.ConditionSourceCurrent, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded, Message: []string{string(first.Digest)}})
 	acme := b.tenant(t, "acme")
 
-	second := s.push(t, "stable", operator.Migrations(4))
+	files := operator.Migrations(4)
+	files["checkpoint_0004.pgsql"] = "CREATE TABLE note (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text NOT NULL, c2 integer, c3 integer, c4 integer);\n"
+	second := s.push(t, "stable", files)
 	b.pass(t, acme)
 	b.pass(t, b.Set)
 	late := b.tenant(t, "late")
@@ -160,7 +162,8 @@ func TestArtifact(t *testing.T) {
 		t.Errorf("before the next poll, a new tenant is at %s, the set at %s; want 3", late.Status.Version, b.Set.Status.Version)
 	}
 	b.look(t)
-	b.Expect(t, b.Set, operator.Want{Condition: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady})
+	b.Expect(t, b.Set, operator.Want{Condition: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady},
+		operator.Want{Condition: v1alpha1.ConditionCheckpointsVerified, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded, Message: []string{"checkpoint_0004.pgsql"}})
 	if b.Set.Status.Source.Digest != string(second.Digest) || b.Set.Status.Version != "4" {
 		t.Errorf("the set is at %s of %s, want 4 of %s", b.Set.Status.Version, b.Set.Status.Source.Digest, second.Digest)
 	}

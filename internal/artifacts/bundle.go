@@ -62,9 +62,10 @@ func (b *bundle) count(size int64) error {
 	return nil
 }
 
-// wanted says whether migrations could mean something by a file: programs in Go are refused there.
+// wanted says whether migrations could mean something by a file: checkpoints are there, and programs in Go are
+// refused.
 func wanted(name string) bool {
-	return strings.Contains(path.Base(name), ".sql") || strings.HasSuffix(name, ".go")
+	return strings.Contains(path.Base(name), ".sql") || slices.Contains([]string{".pgsql", ".go"}, path.Ext(name))
 }
 
 // errTooLong ends the reading of an archive that goes on and on.

@@ -31,6 +31,7 @@ func TestFetchLayouts(t *testing.T) {
 		"archive of git":       {layers: []layer{flux(t, tar.Header{Name: "pax_global_header", Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": "c0ffee"}}, entry("0001_a.sql", "SELECT 1;"), entry("0002_b.sql", "SELECT 2;"))}, want: two},
 		"one folder of two":    {layers: []layer{flux(t, entry("0009_z.sql", "x"), entry("db/0001_a.sql", "SELECT 1;"), entry("db/0002_b.sql", "SELECT 2;"), entry("db/old/0001_a.sql", "x"))}, path: "db", want: two},
 		"a file beside":        {layers: []layer{file("V1__a.sql", "SELECT 1;"), file("V1__a.sql.conf", "executeInTransaction=false")}, want: []File{{Name: "V1__a.sql", Content: []byte("SELECT 1;")}, {Name: "V1__a.sql.conf", Content: []byte("executeInTransaction=false")}}},
+		"a checkpoint":         {layers: []layer{file("0002_b.sql", "SELECT 2;"), file("checkpoint_0002.pgsql", "SELECT 3;")}, want: []File{{Name: "0002_b.sql", Content: []byte("SELECT 2;")}, {Name: "checkpoint_0002.pgsql", Content: []byte("SELECT 3;")}}},
 		"a migration in Go":    {layers: []layer{file("1_a.sql", "SELECT 1;"), file("2_b.go", "package x")}, want: []File{{Name: "1_a.sql", Content: []byte("SELECT 1;")}, {Name: "2_b.go", Content: []byte("package x")}}},
 		"an empty file is one": {layers: []layer{file("1_a.up.sql", "SELECT 1;"), file("1_a.down.sql", "")}, want: []File{{Name: "1_a.down.sql", Content: []byte{}}, {Name: "1_a.up.sql", Content: []byte("SELECT 1;")}}},
 	} {
