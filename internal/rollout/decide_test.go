@@ -287,9 +287,24 @@ func TestPause(t *testing.T) {
 	s.move(s.updated, "a01")
 	s.decide(time.Hour)
 	s.want("time and those at work move nothing", Paused, "a (paused)", "")
+	if newcomer := (Tenant{Labels: map[string]string{"ring": "a"}}); May(s.in.Spec, s.in.Status, s.in.Target.Digest, newcomer) {
+		t.Error("a new tenant gets a version during a pause of its rollout")
+	}
 	s.in.Spec.Paused = false
 	s.decide(time.Second)
 	s.want("on again", Soaking, "a (soaking)", "10s")
+	s.decide(10 * time.Second)
+	s.move(s.updated, "b00")
+	s.decide(time.Second)
+	s.in.Spec.Paused = true
+	s.decide(time.Second)
+	if s.in.Status.CompletedAt == nil {
+		t.Fatalf("the rollout is not completed: %+v", s.in.Status)
+	}
+	behind := Tenant{Labels: map[string]string{"ring": "a"}, Version: "1", Failure: &Failure{}}
+	if !May(s.in.Spec, s.in.Status, s.in.Target.Digest, Tenant{}) || May(s.in.Spec, s.in.Status, s.in.Target.Digest, behind) {
+		t.Error("when a completed rollout is paused, new tenants alone begin, at the version that all have")
+	}
 }
 
 // The health gate waits for tenants that are not well, up to the deadline.

@@ -70,7 +70,8 @@ func find(rings []v1alpha1.RingStatus, name string) *v1alpha1.RingStatus {
 
 // May says whether a tenant may begin to migrate to the digest now, by the rollout's spec and its
 // status as they were published. What has begun goes on. While the budget is spent only those who
-// failed may try again, for which the operator has its own pauses and users an annotation.
+// failed may try again, for which the operator has its own pauses and users an annotation. A pause of a rollout
+// that is completed keeps no new tenant from the version that all others have.
 func May(spec *v1alpha1.Rollout, st *v1alpha1.RolloutStatus, digest string, t Tenant) bool {
 	if t.Begun {
 		return true
@@ -79,7 +80,7 @@ func May(spec *v1alpha1.Rollout, st *v1alpha1.RolloutStatus, digest string, t Te
 		return spec == nil
 	}
 	rings, err := Compile(spec)
-	if err != nil || spec != nil && spec.Paused {
+	if err != nil || spec != nil && spec.Paused && (st.CompletedAt == nil || t.Version != "") {
 		return false
 	}
 	return rings.isOpen(rings.Of(t.Labels), st) && (st.Stopped == nil || t.Failure != nil)
