@@ -1,6 +1,9 @@
 package migrations
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // indexName is the index that a statement creates or drops.
 type indexName struct {
@@ -81,6 +84,14 @@ func mentions(s source, p piece, name string) bool {
 		}
 	}
 	return false
+}
+
+// temporaryNames says whether a statement names a schema of temporary objects: these stay in the session, and with
+// the role that made them.
+func temporaryNames(s source, p piece) bool {
+	return slices.ContainsFunc(p.tokens, func(t token) bool {
+		return t.code == tokenIdent && strings.HasPrefix(strings.ToLower(identifier(s, t)), "pg_temp")
+	})
 }
 
 // harmless are the first words of statements that leave nothing in the session; those left out may

@@ -135,7 +135,11 @@ func read(s source) ([]Statement, error) {
 		if refusal != "" {
 			return nil, invalid(s.file, line, "%s", refusal)
 		}
-		st := Statement{SQL: p.sql(s), Line: line, Unparsed: unparsed, class: c, leaks: leaks(c, p) || unparsed != "", Notes: p.notes}
+		stays := temporaryNames(s, p)
+		if stays && p.tokens[0].word == "create" {
+			c = temporary
+		}
+		st := Statement{SQL: p.sql(s), Line: line, Unparsed: unparsed, class: c, leaks: leaks(c, p) || unparsed != "" || stays, Notes: p.notes}
 		st.keepsRights = unparsed == "" && keepsRights(answer)
 		if c == createsIndex || c == dropsIndex {
 			st.index = indexOf(s, p)

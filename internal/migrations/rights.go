@@ -27,13 +27,15 @@ func (s *Set) KeepRights(above, upto Version) bool {
 }
 
 // KeptRights says that what was known of the rights at a version holds: the ledger stood at just that before, with
-// nothing in it that the set does not know, and all that ran keeps rights.
+// nothing in it that the set does not know, and all that ran keeps rights. A migration that had begun before, or
+// a repeatable one, may have run with another text.
 func (r Result) KeptRights(s *Set, known Version) bool {
 	if r.From != known {
 		return false
 	}
 	for _, row := range r.Before {
-		if _, known := s.At(row.Version); !known {
+		m, known := s.At(row.Version)
+		if !known || row.State == Running || m.Repeatable && m.Checksum != row.Checksum {
 			return false
 		}
 	}

@@ -32,10 +32,15 @@ func TestSetsThatKeepRights(t *testing.T) {
 
 	at := func(versions ...Version) (rows []Applied) {
 		for _, v := range versions {
-			rows = append(rows, Applied{Version: v, State: Done})
+			row := Applied{Version: v, State: Done}
+			if m, known := plain.At(v); known {
+				row.Checksum = m.Checksum
+			}
+			rows = append(rows, row)
 		}
 		return rows
 	}
+	begun, earlier := Applied{Version: "2", State: Running}, Applied{Version: "R__i", Checksum: "another", State: Done}
 	for name, tt := range map[string]struct {
 		ran  Result
 		want bool
@@ -44,6 +49,9 @@ func TestSetsThatKeepRights(t *testing.T) {
 		"nothing":                         {Result{From: "1", Before: at("1")}, true},
 		"it stood further":                {Result{From: "2", Before: at("1", "2")}, false},
 		"a table":                         {Result{From: "1", Before: at("1"), Applied: []Version{"1"}}, false},
+		"one that is to be repeated":      {Result{From: "1", Before: at("1", "R__i"), Applied: []Version{"2", "R__i"}}, true},
+		"it had another text":             {Result{From: "1", Before: append(at("1"), earlier), Applied: []Version{"2", "R__i"}}, false},
+		"one that had begun":              {Result{From: "1", Before: append(at("1"), begun), Applied: []Version{"2"}}, false},
 		"a row that the set has no more":  {Result{From: "1", Before: at("1", "R__gone"), Applied: []Version{"2"}}, false},
 		"a migration that it has no more": {Result{From: "1", Before: at("1"), Applied: []Version{"9"}}, false},
 	} {

@@ -21,6 +21,8 @@ func TestNothingLeaksOutOfAMigration(t *testing.T) {
 		"custom setting":      "SET myapp.mode = 'odd';",
 		"prepared statement":  "PREPARE p AS SELECT 1;",
 		"temporary table":     "CREATE TEMP TABLE effects (version text, who text);",
+		"temporary by name":   "CREATE TABLE pg_temp.effects (version text, who text);",
+		"temporary function":  "CREATE FUNCTION \"pg_temp\".f() RETURNS text LANGUAGE sql AS 'SELECT NULL::text'; UPDATE effects SET who = pg_temp.f();",
 		"cursor":              "DECLARE c CURSOR WITH HOLD FOR SELECT 1;",
 		"advisory lock":       "SELECT pg_advisory_lock(42);",
 		"listening":           "LISTEN x;",
@@ -37,7 +39,7 @@ func TestNothingLeaksOutOfAMigration(t *testing.T) {
 		WHERE current_setting('lock_timeout') = '50ms' AND coalesce(current_setting('myapp.mode', true), '') = '';`
 	const state = `SELECT current_setting('role'), current_setting('search_path'), current_setting('lock_timeout'),
 		coalesce(current_setting('myapp.mode', true), ''), (SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_cursors),
-		(SELECT count(*) FROM pg_class WHERE relpersistence = 't'), (SELECT count(*) FROM pg_listening_channels()),
+		(SELECT count(*) FROM pg_class WHERE relpersistence = 't'), (SELECT count(*) FROM pg_proc WHERE pronamespace = pg_my_temp_schema()), (SELECT count(*) FROM pg_listening_channels()),
 		current_setting('client_encoding'), current_setting('default_transaction_read_only'), current_setting('synchronous_commit'),
 		(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())`
 	onServers(t, func(t *testing.T, db *database) {
