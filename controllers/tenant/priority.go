@@ -17,8 +17,9 @@ import (
 // made the first one would be Ready when the last one is.
 const begunFirst = 10
 
-// rests is how long a Tenant is left alone at least that has nothing to wait for.
-const rests = time.Minute
+// rests is how long a Tenant is left alone at least whose pass ended with a word on it, good or bad: what is to be
+// tried again at once comes sooner.
+const rests = 5 * time.Second
 
 // nextPriority is that of the next pass over the Tenant: as any other's if it rests now, and as it was otherwise.
 func nextPriority(result ctrl.Result) *int {
@@ -28,14 +29,15 @@ func nextPriority(result ctrl.Result) *int {
 	return nil
 }
 
-// urgent gives the Tenants whom an update concerns that priority.
+// urgent gives the Tenants whom an update concerns that priority, if it is what they wait for.
 type urgent[object client.Object] struct {
 	handler.TypedEventHandler[object, reconcile.Request]
+	awaited func(ctx context.Context, before, after object) bool
 }
 
 // Update queues in front.
 func (u urgent[object]) Update(ctx context.Context, e event.TypedUpdateEvent[object], q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-	if byPriority, is := q.(priorityqueue.PriorityQueue[reconcile.Request]); is {
+	if byPriority, is := q.(priorityqueue.PriorityQueue[reconcile.Request]); is && u.awaited(ctx, e.ObjectOld, e.ObjectNew) {
 		q = inFront{byPriority}
 	}
 	u.TypedEventHandler.Update(ctx, e, q)

@@ -8,10 +8,13 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -98,6 +101,18 @@ func (w *gatewayWatch) Start(ctx context.Context) error {
 // NeedLeaderElection keeps the watch with the controller it belongs to.
 func (w *gatewayWatch) NeedLeaderElection() bool { return true }
 
+// awaited says that a route has another word of the data plane, for a Tenant that is not Ready. Whoever else touches
+// routes, over and over, must not keep others from being made.
+func (w *gatewayWatch) awaited(ctx context.Context, before, after *gatewayv1.HTTPRoute) bool {
+	owner := metav1.GetControllerOf(after)
+	if owner == nil || equality.Semantic.DeepEqual(before.Status.Parents, after.Status.Parents) {
+		return false
+	}
+	t := &v1alpha1.Tenant{}
+	err := w.manager.GetClient().Get(ctx, client.ObjectKey{Namespace: after.Namespace, Name: owner.Name}, t)
+	return err == nil && !conditions.IsTrue(t, v1alpha1.ConditionReady)
+}
+
 func (w *gatewayWatch) add() error {
 	mapper := w.manager.GetRESTMapper()
 	gk := schema.GroupKind{Group: gatewayv1.GroupName, Kind: "HTTPRoute"}
@@ -106,7 +121,7 @@ func (w *gatewayWatch) add() error {
 	}
 	owner := handler.TypedEnqueueRequestForOwner[*gatewayv1.HTTPRoute](
 		w.manager.GetScheme(), mapper, &v1alpha1.Tenant{}, handler.OnlyControllerOwner())
-	if err := w.controller.Watch(source.Kind(w.manager.GetCache(), &gatewayv1.HTTPRoute{}, urgent[*gatewayv1.HTTPRoute]{owner},
+	if err := w.controller.Watch(source.Kind(w.manager.GetCache(), &gatewayv1.HTTPRoute{}, urgent[*gatewayv1.HTTPRoute]{owner, w.awaited},
 		predicate.TypedResourceVersionChangedPredicate[*gatewayv1.HTTPRoute]{})); err != nil {
 		return err
 	}
