@@ -31,7 +31,7 @@ const (
 type Lint struct {
 	// policy is what follows from a finding: Allow (nothing is looked at), Warn, or
 	// RequireApproval, which keeps the version from every tenant until somebody approved it.
-	// Notices never need an approval.
+	// Notices need none by it.
 	// +optional
 	// +kubebuilder:default=Warn
 	Policy LintPolicy `json:"policy,omitempty"`

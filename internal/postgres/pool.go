@@ -46,7 +46,7 @@ type DB struct {
 	migrators    map[string]Config
 }
 
-// Open connects and verifies the login by one round trip. Every session has search_path pinned to
+// Open connects, by which the login is verified. Every session has search_path pinned to
 // pg_catalog by the start-up packet, so that nothing that runs in it can be misled by a tenant's
 // objects, and RESET brings it back. The server must be reached directly: poolers refuse such
 // packets. The error is a *fault.Fault.
@@ -76,10 +76,12 @@ func open(ctx context.Context, cfg Config, opts PoolOptions) (*DB, error) {
 	if db.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return nil, err
 	}
-	if err := db.pool.Ping(ctx); err != nil {
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
 		db.pool.Close()
 		return nil, err
 	}
+	conn.Release()
 	return db, nil
 }
 
