@@ -164,12 +164,14 @@ func entry(schema, name, text string) string {
 		q(schema, "tenantry_migrations"), strings.TrimSuffix(name, "_step.sql"), name, hex.EncodeToString(sum[:]))
 }
 
-// upgrade brings a schema to its next version by two messages, one for each login.
+// upgrade brings a schema to its next version by two messages, one for each login. The registry repeats what the
+// ledger says, and need not be on disk.
 func (p *bare) upgrade(ctx context.Context, schema string, n int) error {
 	roles := postgres.TenantRoles(p.database, schema)
 	if err := send(ctx, p.migrator, "BEGIN", "SET LOCAL ROLE "+q(roles.Owner), "SET LOCAL search_path = "+q(schema)+", pg_temp",
 		entry(schema, fmt.Sprintf("bare_%d", n), upgrade(n)), upgrade(n), "COMMIT"); err != nil {
 		return err
 	}
-	return send(ctx, p.admin, fmt.Sprintf("UPDATE tenantry.tenant SET version = 'bare_%d', digest = 'digest' WHERE schema_name = '%s'", n, schema))
+	return send(ctx, p.admin, "BEGIN", "SET LOCAL synchronous_commit = off",
+		fmt.Sprintf("UPDATE tenantry.tenant SET version = 'bare_%d', digest = 'digest' WHERE schema_name = '%s'", n, schema), "COMMIT")
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,8 +20,9 @@ import (
 // enough to be made in minutes.
 const fleetSteps = 3
 
-// upgradeRows makes a fleet and upgrades it in turns with the bare program.
-func upgradeRows(b *testing.B) (rows []row, notes []string) {
+// upgradeRows makes a fleet and upgrades it in turns with the bare program. Each round goes the other way round than
+// the one before.
+func upgradeRows(b *testing.B, parallel int) (rows []row, notes []string) {
 	s := newStage(b, *upgraded, fleetSteps)
 	s.Make(b)
 	process := s.run(b)
@@ -31,16 +33,26 @@ func upgradeRows(b *testing.B) (rows []row, notes []string) {
 	s.quiet(b)
 	ours := row{what: "upgrade, operator", n: *upgraded, goal: 1.2}
 	bound := row{what: "upgrade, bound", n: *upgraded}
+	turns := []func(n int){
+		func(n int) {
+			mark := s.mark(b)
+			ours.costs = append(ours.costs, s.upgradeOurs(b, n))
+			if n == 1 {
+				notes = append(notes, s.writes(b, "upgrade", mark), s.putOff(b, "upgrade"))
+			}
+		},
+		func(n int) {
+			stop(b, process)
+			bound.costs = append(bound.costs, s.upgradeBare(b, n, parallel))
+			process = s.run(b)
+			s.quiet(b)
+		},
+	}
 	for n := 1; n <= *rounds; n++ {
-		mark := s.mark(b)
-		ours.costs = append(ours.costs, s.upgradeOurs(b, n))
-		if n == 1 {
-			notes = append(notes, s.writes(b, "upgrade", mark))
+		for _, turn := range turns {
+			turn(n)
 		}
-		stop(b, process)
-		bound.costs = append(bound.costs, s.upgradeBare(b, n))
-		process = s.run(b)
-		s.quiet(b)
+		slices.Reverse(turns)
 	}
 	ours.bounds = bound.costs
 	notes = append(notes, s.steady(b, &process)...)
@@ -74,6 +86,7 @@ func (s *stage) quiet(b *testing.B) {
 // upgradeOurs adds a file to the ConfigMap and waits until every tenant is Ready at its version.
 func (s *stage) upgradeOurs(b *testing.B, n int) cost {
 	version := fmt.Sprint(1000 + n)
+	s.settle(b)
 	return measure(func() {
 		operator.Update(b, s.Servers, s.Files, func(files *corev1.ConfigMap) { files.Data[version+"_upgrade.sql"] = upgrade(n) })
 		s.awaitTenants(b, func(t *v1alpha1.Tenant) bool { return ready(t) && t.Status.Version == version })
@@ -82,7 +95,7 @@ func (s *stage) upgradeOurs(b *testing.B, n int) cost {
 
 // upgradeBare does the same with a bare program and a bare client, while no operator runs, and takes it
 // back.
-func (s *stage) upgradeBare(b *testing.B, n int) cost {
+func (s *stage) upgradeBare(b *testing.B, n, parallel int) cost {
 	b.Helper()
 	config, err := postgres.ParseDSN(s.DSN)
 	if err != nil {
@@ -93,7 +106,7 @@ func (s *stage) upgradeBare(b *testing.B, n int) cost {
 		b.Fatal(err)
 	}
 	defer db.Close()
-	p := openBare(b, s, db, s.Namespace+"/app", parallelisms[0])
+	p := openBare(b, s, db, s.Namespace+"/app", parallel)
 	status := func(version string) func(name string) error {
 		return func(name string) error {
 			t := s.made[name]
@@ -108,8 +121,9 @@ func (s *stage) upgradeBare(b *testing.B, n int) cost {
 	}
 	is := fmt.Sprint(1000 + n)
 	s.reread(b)
+	s.settle(b)
 	took := measure(func() {
-		s.beside(b, parallelisms[0], writers,
+		s.beside(b, parallel, writers,
 			func(name string) error { return p.upgrade(b.Context(), schemaOf(s, name), 9000+n) }, status("9"+is),
 			func(t *v1alpha1.Tenant) bool { return t.Status.Version == "9"+is })
 	})

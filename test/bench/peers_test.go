@@ -16,16 +16,16 @@ const mostForPeers = 100
 
 // peerRows migrates empty schemas by runners that know of one schema only, looped over all of them, and by
 // the bare program. No API is written and no tenant is made: it is the migrations alone.
-func peerRows(b *testing.B) []row {
+func peerRows(b *testing.B, parallel int) []row {
 	b.Helper()
 	program := buildPeers(b)
 	n := min(*provisioned, mostForPeers)
 	bound := row{what: "migrations alone, bound", n: n}
 	goose, migrate := row{what: "migrations alone, goose looped", n: n}, row{what: "migrations alone, golang-migrate looped", n: n}
 	for range *rounds {
-		bound.costs = append(bound.costs, migrateBare(b, n))
-		goose.costs = append(goose.costs, runPeer(b, program, "goose", n))
-		migrate.costs = append(migrate.costs, runPeer(b, program, "migrate", n))
+		bound.costs = append(bound.costs, migrateBare(b, n, parallel))
+		goose.costs = append(goose.costs, runPeer(b, program, "goose", n, parallel))
+		migrate.costs = append(migrate.costs, runPeer(b, program, "migrate", n, parallel))
 	}
 	goose.bounds, migrate.bounds = bound.costs, bound.costs
 	return []row{bound, goose, migrate}
@@ -44,14 +44,15 @@ func buildPeers(b *testing.B) string {
 }
 
 // migrateBare makes tenants, whose making is not measured, and migrates them.
-func migrateBare(b *testing.B, n int) cost {
+func migrateBare(b *testing.B, n, parallel int) cost {
 	s := newStage(b, n, steps)
-	p := newBare(b, s, parallelisms[0])
-	inParallel(b, parallelisms[0], s.names, func(name string) error {
+	p := newBare(b, s, parallel)
+	inParallel(b, parallel, s.names, func(name string) error {
 		return send(b.Context(), p.admin, p.makeTenant(s.Namespace, name, schemaOf(s, name), "SCRAM-SHA-256$4096:"+fakeVerifier)...)
 	})
+	s.settle(b)
 	return measure(func() {
-		inParallel(b, parallelisms[0], s.names, func(name string) error {
+		inParallel(b, parallel, s.names, func(name string) error {
 			return send(b.Context(), p.migrator, p.migrate(schemaOf(s, name))...)
 		})
 	})
@@ -65,7 +66,7 @@ func schemaOf(s *stage, name string) string {
 }
 
 // runPeer makes empty schemas and lets a runner migrate them.
-func runPeer(b *testing.B, program, runner string, n int) cost {
+func runPeer(b *testing.B, program, runner string, n, parallel int) cost {
 	s := newStage(b, n, steps)
 	var schemas []string
 	for _, name := range s.names {
@@ -82,9 +83,10 @@ func runPeer(b *testing.B, program, runner string, n int) cost {
 			b.Fatal(err)
 		}
 	}
+	s.settle(b)
 	return measure(func() {
 		cmd := exec.CommandContext(b.Context(), program, "-runner", runner, "-dsn", s.AdminDSN, "-files", files,
-			"-schemas", strings.Join(schemas, ","), "-workers", fmt.Sprint(parallelisms[0]))
+			"-schemas", strings.Join(schemas, ","), "-workers", fmt.Sprint(parallel))
 		if out, err := cmd.CombinedOutput(); err != nil {
 			b.Fatalf("%s: %v\n%s", runner, err, out)
 		}

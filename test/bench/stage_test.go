@@ -132,13 +132,18 @@ func (s *stage) acceptRoute(ctx context.Context, route *gatewayv1.HTTPRoute) err
 	return s.Admin.Status().Patch(ctx, route, client.MergeFrom(before))
 }
 
-// createTenants makes all Tenants at once, as a user does who applies one file.
-func (s *stage) createTenants(b *testing.B) {
-	b.Helper()
+// writeTenants writes the manifests.
+func (s *stage) writeTenants() {
 	s.made = map[string]*v1alpha1.Tenant{}
 	for _, name := range s.names {
 		s.made[name] = s.Tenant(name, s.Host(name))
 	}
+}
+
+// createTenants makes all Tenants at once, as a user does who applies one file.
+func (s *stage) createTenants(b *testing.B) {
+	b.Helper()
+	s.writeTenants()
 	inParallel(b, 8, s.names, func(name string) error { return s.Admin.Create(b.Context(), s.made[name]) })
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tenantry/tenantry/test/operator"
 )
@@ -37,4 +38,30 @@ func (s *stage) mark(b *testing.B) int64 {
 		b.Fatal(err)
 	}
 	return mark
+}
+
+// putOff tells what the operator put off until all tenants were Ready: their events, and what claims repeat of them.
+// The processor time is that beyond what programs take that rest.
+func (s *stage) putOff(b *testing.B, what string) string {
+	b.Helper()
+	mark := s.mark(b)
+	behind := measure(func() { s.quiet(b) })
+	const look = 5 * time.Second
+	resting := measure(func() { <-time.After(look) })
+	more := behind.processor - time.Duration(float64(resting.processor)*behind.clock.Seconds()/look.Seconds())
+	return fmt.Sprintf("Put off until all were Ready: %.1f ms of processor time for each, in %.0f s. %s",
+		float64(more.Microseconds())/1000/float64(len(s.names)), behind.clock.Seconds(), s.writes(b, what+", put off", mark))
+}
+
+// settle lets the servers finish what is left of the work before: what vacuum, checkpoints and the garbage collector
+// do beside it is charged to nobody.
+func (s *stage) settle(b *testing.B) {
+	b.Helper()
+	operator.Exec(b, s.Server.AdminDSN(), "CHECKPOINT")
+	const look, idle, patience = 2 * time.Second, 0.15, 2 * time.Minute
+	for began := time.Now(); time.Since(began) < patience; {
+		if used := measure(func() { <-time.After(look) }); used.processor.Seconds()/look.Seconds() < idle {
+			return
+		}
+	}
 }
