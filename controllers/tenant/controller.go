@@ -140,8 +140,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	if err != nil {
 		return conditions.Written(err)
 	}
-	// A finalizer that somebody took off says nothing of what is there.
-	s := &scope{tenant: t, base: t.DeepCopy(), first: r.meet(t), fresh: fresh && untouched(t), started: time.Now()}
+	first := r.meet(t)
+	// That the finalizer was missing says nothing of a Tenant from which somebody took it.
+	s := &scope{tenant: t, base: t.DeepCopy(), first: first, fresh: first && fresh, started: time.Now()}
 	defer func() {
 		r.rest(s)
 		result.Priority = cmp.Or(result.Priority, nextPriority(result))
@@ -178,13 +179,8 @@ func (r *Reconciler) meet(t *v1alpha1.Tenant) bool {
 		return false
 	}
 	_, met := r.met.LoadOrStore(t.UID, (*time.Time)(nil))
-	return !met && untouched(t)
-}
-
-// untouched says that no pass wrote into a Tenant's status.
-func untouched(t *v1alpha1.Tenant) bool {
 	st := t.Status
-	return !concluded(t) && st.Database == nil && st.Schema == "" && st.Binding == nil
+	return !met && st.Database == nil && st.Schema == "" && st.Binding == nil
 }
 
 // waits is how long the first status of a tenant can still wait for what the data plane has to say of routes that

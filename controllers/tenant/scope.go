@@ -21,9 +21,9 @@ type scope struct {
 	base *v1alpha1.Tenant
 	// first says that no pass of this process was over the Tenant before, and that none wrote into its status.
 	first bool
-	// fresh says that nothing was made for the tenant anywhere: this pass put the finalizer on, or it is the first
-	// one and no registry knows the tenant. In the latter case there may be a Secret from a pass that was killed.
-	// Set from the start, or by place.
+	// fresh says that nothing was made for the tenant anywhere: this pass is the first one, and put the finalizer
+	// on or learned that no registry knows the tenant. In the latter case there may be a Secret from a pass that was
+	// killed. Set from the start, or by place.
 	fresh bool
 	// recreates says that the user wants an empty schema in the place of one that is lost. Set by provision.
 	recreates bool

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -55,6 +56,7 @@ func provisionRows(b *testing.B) (rows []row, parallel int, notes []string) {
 	bound := row{what: "provision, bound", n: *provisioned}
 	like := provisionOurs(b, trial, false).like
 	parallel = bestParallelism(b, like)
+	*connections = cmp.Or(*connections, parallel)
 	wrote := map[bool][]string{}
 	by := func(short bool) func() cost {
 		return func() cost {
