@@ -17,8 +17,8 @@ import (
 type PoolOptions struct {
 	// ApplicationName is shown in pg_stat_activity. Default "tenantry".
 	ApplicationName string
-	// MaxConns bounds the connections. Default 8: 4 to 8 saturate PostgreSQL with this kind of
-	// work on two cores.
+	// MaxConns bounds the connections. Default 8: enough for a usual server's cores, also while some
+	// migrations wait for locks.
 	MaxConns int32
 	// Foreign : statements that are not ours run in the sessions, too, whose plans are the server's choice.
 	// Ours find what they ask for by its name whatever that is, and are planned once.
