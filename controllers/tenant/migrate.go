@@ -132,6 +132,11 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 		if fault.ReasonOf(err) == v1alpha1.ReasonAuthenticationFailed {
 			r.Pools.ForgetMigrator(s.tdb.UID, s.wanted.MigrationSet)
 		}
+		if fault.ReasonOf(err) == v1alpha1.ReasonInsufficientPrivilege {
+			// A session keeps the list of roles that it may be, and a grant that comes while it makes the list is
+			// not in it: SET ROLE is refused for as long as nobody's membership changes. New sessions know better.
+			migrator.Pool().Reset()
+		}
 		return err
 	}
 	r.believe(s, result.Before)
