@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,6 +16,8 @@ type revoked struct {
 	mu      sync.Mutex
 	schemas map[string]bool
 	at      time.Time
+	// stale has the next caller ask anew. It needs no lock: that is held while a session is opened.
+	stale atomic.Bool
 }
 
 // EverRevoked tells whether INSERT may be taken from the login of a schema, by an answer for all schemas that
@@ -23,13 +26,14 @@ func (db *DB) EverRevoked(ctx context.Context, schema string, within time.Durati
 	r := &db.revoked
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.schemas == nil || time.Since(r.at) >= within {
+	if r.stale.Swap(false) || r.schemas == nil || time.Since(r.at) >= within {
 		began := time.Now()
 		all, err := db.revokedSchemas(ctx)
 		if fault.ReasonOf(err) == ReasonNotBootstrapped {
 			return false, nil
 		}
 		if err != nil {
+			r.schemas = nil
 			return false, err
 		}
 		r.schemas, r.at = map[string]bool{}, began
@@ -40,12 +44,8 @@ func (db *DB) EverRevoked(ctx context.Context, schema string, within time.Durati
 	return r.schemas[schema], nil
 }
 
-// forget lets the next caller ask anew. Whoever is asking just now has asked before.
-func (r *revoked) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.schemas = nil
-}
+// forget lets the next caller ask anew, whoever is asking just now.
+func (r *revoked) forget() { r.stale.Store(true) }
 
 func (db *DB) revokedSchemas(ctx context.Context) ([]string, error) {
 	rows, err := db.pool.Query(ctx, `SELECT schema_name FROM tenantry.quota`)
