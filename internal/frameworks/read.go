@@ -36,6 +36,10 @@ var limit = strconv.Itoa(maxRows + 1)
 // reads as the owner, on a session of the migrator, in one round trip. Errors are faults: LedgerUnusable
 // for a table that is not to be trusted, or the server's.
 func Read(ctx context.Context, pool *pgxpool.Pool, framework Framework, schema, owner string) (Ledger, error) {
+	return postgres.WithNewSessions(pool, func() (Ledger, error) { return read(ctx, pool, framework, schema, owner) })
+}
+
+func read(ctx context.Context, pool *pgxpool.Pool, framework Framework, schema, owner string) (Ledger, error) {
 	ledger := Ledger{framework: framework}
 	t, known := tables[framework]
 	if !known {

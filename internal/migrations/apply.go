@@ -3,14 +3,11 @@ package migrations
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/tenantry/tenantry/internal/postgres"
 )
 
 // Result is what Apply did.
@@ -55,6 +52,8 @@ type runner struct {
 	conn *pgxpool.Conn // held while non-nil
 	// dirty says that foreign SQL ran on conn.
 	dirty bool
+	// anew says that the pool's sessions were closed because one of them was refused the owner's role.
+	anew bool
 	// exists says that the ledger is there.
 	exists bool
 	// believed are the rows that the ledger is taken to have, as long as that was not compared.
@@ -76,6 +75,9 @@ func (r *runner) apply(ctx context.Context, target Version) (Result, error) {
 		}
 		if errors.Is(err, errUnlike) {
 			continue // It is read now.
+		}
+		if r.mayKnowBetter(ctx, err) {
+			continue
 		}
 		again, reason := r.retryable(err)
 		if !again || try >= r.policy.tries {
@@ -164,67 +166,6 @@ func (r *runner) record(done Steps) {
 			r.result.To = m.Version
 		}
 	}
-}
-
-// session returns a connection whose text is read as Load read it.
-func (r *runner) session(ctx context.Context) (*pgconn.PgConn, error) {
-	if r.conn == nil {
-		conn, err := r.pool.Acquire(ctx)
-		if err != nil {
-			return nil, postgres.Fault(err, fmt.Sprintf("cannot migrate schema %q", r.target.Schema))
-		}
-		r.conn = conn
-	}
-	conn := r.conn.Conn().PgConn()
-	if conn.ParameterStatus("standard_conforming_strings") == "on" && conn.ParameterStatus("client_encoding") == "UTF8" {
-		return conn, nil
-	}
-	_, err := conn.Exec(ctx, "SET standard_conforming_strings = on; SET client_encoding = 'UTF8'").ReadAll()
-	if err != nil {
-		return nil, postgres.Fault(err, fmt.Sprintf("cannot migrate schema %q", r.target.Schema))
-	}
-	return conn, nil
-}
-
-// release gives the connection back as it was, or closes it: what a migration left in the session
-// must not reach the pool's next user.
-func (r *runner) release(ctx context.Context) {
-	if r.conn == nil {
-		return
-	}
-	if r.dirty {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		if !clean(ctx, r.conn) {
-			_ = r.conn.Conn().Close(ctx)
-		}
-	}
-	r.conn.Release()
-	r.conn, r.dirty = nil, false
-}
-
-// limitExceeded is the SQLSTATE of a bound that the server's administrator set, such as temp_file_limit.
-const limitExceeded = "53400"
-
-// renew lets the next try begin on a new session where this one met such a bound: sessions keep those with
-// which they began, and who raised one would be told for up to half an hour that it is exceeded.
-func (r *runner) renew(err error) {
-	if failed, ok := errors.AsType[*stepError](err); ok && failed.server() != nil && failed.server().Code == limitExceeded {
-		r.pool.Reset()
-	}
-}
-
-func clean(ctx context.Context, conn *pgxpool.Conn) bool {
-	pg := conn.Conn().PgConn()
-	if pg.IsClosed() || pg.TxStatus() != 'I' {
-		return false
-	}
-	// pgx keeps a record of its prepared statements; DISCARD alone would let it use dropped ones.
-	if err := conn.Conn().DeallocateAll(ctx); err != nil {
-		return false
-	}
-	_, err := pg.Exec(ctx, "DISCARD ALL").ReadAll()
-	return err == nil
 }
 
 // pause waits before the next try: twice as long each time, and half of it by chance, so that

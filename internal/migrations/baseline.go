@@ -32,6 +32,9 @@ func Baseline(ctx context.Context, pool *pgxpool.Pool, t Target, set *Set, versi
 	defer r.release(ctx)
 	for try := 1; ; try++ {
 		at, err := r.baseline(ctx, version)
+		if r.mayKnowBetter(ctx, err) {
+			continue
+		}
 		pg, _ := errors.AsType[*pgconn.PgError](err)
 		met := pg != nil && slices.Contains(metOthers, pg.Code)
 		if met && try < r.policy.tries && pause(ctx, r.policy, try) {

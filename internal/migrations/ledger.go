@@ -75,13 +75,15 @@ FROM pg_catalog.pg_class WHERE oid = %s`, literal(ident(t.Owner)), regclass(t.Sc
 // ReadLedger returns the rows of a schema's ledger in no particular order, none if it has no ledger
 // yet. It reads as the owner, on a session of the migrator. Errors are faults.
 func ReadLedger(ctx context.Context, pool *pgxpool.Pool, t Target) ([]Applied, error) {
-	conn, err := pool.Acquire(ctx)
-	if err != nil {
-		return nil, postgres.Fault(err, "cannot read the ledger of schema "+strconv.Quote(t.Schema))
-	}
-	defer conn.Release()
-	rows, _, err := t.readLedger(ctx, conn.Conn().PgConn())
-	return rows, err
+	return postgres.WithNewSessions(pool, func() ([]Applied, error) {
+		conn, err := pool.Acquire(ctx)
+		if err != nil {
+			return nil, postgres.Fault(err, "cannot read the ledger of schema "+strconv.Quote(t.Schema))
+		}
+		defer conn.Release()
+		rows, _, err := t.readLedger(ctx, conn.Conn().PgConn())
+		return rows, err
+	})
 }
 
 // readLedger takes one round trip. The statements of one message are one transaction, which is where

@@ -26,7 +26,7 @@ type Shape []string
 
 // ReadShape describes a schema, as its owner, on a session of the migrator. Errors are faults.
 func ReadShape(ctx context.Context, pool *pgxpool.Pool, t Target) (Shape, error) {
-	shape, err := t.readShape(ctx, pool)
+	shape, err := postgres.WithNewSessions(pool, func() (Shape, error) { return t.readShape(ctx, pool) })
 	if err != nil {
 		return nil, postgres.Fault(err, fmt.Sprintf("cannot describe schema %q", t.Schema))
 	}
