@@ -214,9 +214,16 @@ func TestSkippedDryRunIsMadeUpFor(t *testing.T) {
 		file, version string
 		want          v1alpha1.DryRunResult
 		ready         operator.Want
+		rolledOut     operator.Want
 	}{
-		"good": {"ALTER TABLE note ADD COLUMN c3 integer;", "3", v1alpha1.DryRunPassed, operator.Ready()},
-		"bad":  {"SELECT 1 FROM nowhere;", "", v1alpha1.DryRunFailed, operator.Stalled("Ready", v1alpha1.ReasonDryRunFailed, "0003_c3.sql")},
+		"good": {
+			"ALTER TABLE note ADD COLUMN c3 integer;", "3", v1alpha1.DryRunPassed, operator.Ready(),
+			operator.Want{Condition: v1alpha1.ConditionRolledOut, Status: "True", Reason: v1alpha1.ReasonSucceeded},
+		},
+		"bad": {
+			"SELECT 1 FROM nowhere;", "", v1alpha1.DryRunFailed, operator.Stalled("Ready", v1alpha1.ReasonDryRunFailed, "0003_c3.sql"),
+			operator.Stalled(v1alpha1.ConditionRolledOut, v1alpha1.ReasonDryRunFailed, "0003_c3.sql"),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -231,7 +238,10 @@ func TestSkippedDryRunIsMadeUpFor(t *testing.T) {
 			if st := b.Set.Status.DryRun; st == nil || st.Result != tt.want || len(st.Databases) != 1 || b.Set.Status.Version != tt.version {
 				t.Fatalf("version is %q, dryRun %+v", b.Set.Status.Version, st)
 			}
-			b.Expect(t, b.Set, tt.ready)
+			b.Expect(t, b.Set, tt.ready, tt.rolledOut)
+			if tt.version == "" && (b.Set.Status.Rollout != nil || b.Set.Status.Previous != nil) {
+				t.Errorf("a version that was taken back counts as rolled out: %+v, %+v", b.Set.Status.Rollout, b.Set.Status.Previous)
+			}
 			b.noScratch(t)
 			b.steady(t, "passes behind it", []conditions.Object{b.Set})
 			acme := b.Tenant("acme", b.Host("acme"))

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/dryrun"
@@ -28,19 +30,20 @@ func (r *Reconciler) checkpoints(ctx context.Context, ms *v1alpha1.MigrationSet,
 	for _, c := range ms.Status.Checkpoints {
 		known[c.Checksum] = c
 	}
-	var unknown []*migrations.Checkpoint
 	var list []v1alpha1.CheckpointStatus
 	for i := range set.Checkpoints[:min(maxCheckpoints, len(set.Checkpoints))] {
 		c := &set.Checkpoints[i]
 		st, ok := known[c.Checksum]
 		if !ok {
-			st = v1alpha1.CheckpointStatus{Version: string(c.Version), File: c.File, Checksum: c.Checksum, State: v1alpha1.CheckpointPending, Message: "It was not compared yet"}
-		}
-		if st.State == v1alpha1.CheckpointPending {
-			unknown = append(unknown, c)
+			st = v1alpha1.CheckpointStatus{Version: string(c.Version), File: c.File, Checksum: c.Checksum, State: v1alpha1.CheckpointPending, Message: notCompared}
 		}
 		list = append(list, st)
 	}
+	if err := r.holdBack(ctx, ms, set, list); err != nil {
+		log.FromContext(ctx).Info("Cannot look at checkpoints", "cause", err.Error())
+		return time.Now().Add(dryRunAgain)
+	}
+	unknown := pendingOf(set, list)
 	next := r.nextComparison(ms)
 	switch {
 	case len(unknown) == 0:
@@ -62,6 +65,18 @@ func (r *Reconciler) checkpoints(ctx context.Context, ms *v1alpha1.MigrationSet,
 	ms.Status.Checkpoints = list
 	sayCheckpoints(ms)
 	return again
+}
+
+// notCompared is what is said of a checkpoint at first.
+const notCompared = "It was not compared yet"
+
+func pendingOf(set *migrations.Set, list []v1alpha1.CheckpointStatus) (pending []*migrations.Checkpoint) {
+	for i := range list {
+		if list[i].State == v1alpha1.CheckpointPending {
+			pending = append(pending, &set.Checkpoints[i])
+		}
+	}
+	return pending
 }
 
 // nextComparison is when to compare again what got no verdict, in the past if nothing waits.

@@ -128,7 +128,8 @@ func (r *Reconciler) examine(ctx context.Context, base, ms *v1alpha1.MigrationSe
 	}
 	set, had, err := r.vet(ctx, ms)
 	if err == nil {
-		if look, err = r.gate(ctx, base, ms, set, had, now); err == nil {
+		look, err = r.gate(ctx, base, ms, set, had, now)
+		if err == nil && set.Digest == ms.Status.Digest { // else it waits for an approval, and nothing of it may run
 			again = r.checkpoints(ctx, ms, set)
 		}
 	} else if fault.KindOf(err) != fault.Transient {
@@ -161,6 +162,7 @@ func publish(ms *v1alpha1.MigrationSet, set *migrations.Set) {
 // unpublish takes a version back that no tenant has, as if it had never been out.
 func unpublish(ms *v1alpha1.MigrationSet) {
 	ms.Status.Version, ms.Status.Digest, ms.Status.Format, ms.Status.Migrations = "", "", "", 0
+	ms.Status.Rollout = nil // It would count as the version before the next one.
 }
 
 // summary also warns of what PostgreSQL's parser did not understand: the server may be newer than the

@@ -86,7 +86,7 @@ func findings(ms *v1alpha1.MigrationSet, set *migrations.Set, had history) *v1al
 		if counts[category] == nil {
 			counts[category] = &v1alpha1.LintCategoryStatus{Category: category}
 		}
-		if f.Allowed != "" && (ms.Spec.Lint == nil || ms.Spec.Lint.Suppressions != v1alpha1.SuppressionsIgnore) {
+		if allowed(ms, f) {
 			counts[category].Suppressed++
 			continue
 		}
@@ -111,6 +111,11 @@ func findings(ms *v1alpha1.MigrationSet, set *migrations.Set, had history) *v1al
 		}
 	}
 	return st
+}
+
+// allowed says whether a comment in the file takes the finding away.
+func allowed(ms *v1alpha1.MigrationSet, f lint.Finding) bool {
+	return f.Allowed != "" && (ms.Spec.Lint == nil || ms.Spec.Lint.Suppressions != v1alpha1.SuppressionsIgnore)
 }
 
 func weight(f v1alpha1.LintFinding) (w int) {

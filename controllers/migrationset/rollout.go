@@ -78,7 +78,7 @@ func count(ms *v1alpha1.MigrationSet, d rollout.Decision) {
 // report says what the rollout is at. It is one of the files in hand: as long as these cannot be used, for the
 // cause err, it is not done, whatever became of the version that was published before.
 func report(ms *v1alpha1.MigrationSet, d rollout.Decision, err error) {
-	if ms.Status.Digest == "" {
+	if ms.Status.Digest == "" && (err == nil || conditions.Get(ms, v1alpha1.ConditionRolledOut) == nil) {
 		return
 	}
 	if f := fault.Of(err, v1alpha1.ReasonRetrying); f != nil {

@@ -95,6 +95,18 @@ func Check(set *migrations.Set, o Options) []Finding {
 	return l.findings
 }
 
+// CheckCheckpoint reports on a checkpoint, which runs on an empty schema.
+func CheckCheckpoint(c *migrations.Checkpoint, o Options) []Finding {
+	l := &linter{Options: o, schema: newSchema(), seen: map[Finding]bool{}, count: map[kindOf]int{}}
+	l.file, l.transactional = c.File, true
+	l.altered, l.constraints = map[string][]string{}, map[string]bool{}
+	statements := c.Statements()
+	for i := range statements {
+		l.judge(&statements[i])
+	}
+	return l.findings
+}
+
 func (l *linter) judge(st *migrations.Statement) {
 	l.line, l.mode = st.Line, direct
 	l.notes(st.Notes)

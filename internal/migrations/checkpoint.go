@@ -21,6 +21,9 @@ type Checkpoint struct {
 	covers int
 }
 
+// Statements are what the checkpoint runs.
+func (c *Checkpoint) Statements() []Statement { return c.body.Statements }
+
 // checkpointName does not end in .sql, so that no other tool takes a checkpoint for a migration: goose
 // reads every *.sql, golang-migrate and Flyway what their patterns fit.
 var checkpointName = regexp.MustCompile(`^checkpoint_([0-9]+(?:[._][0-9]+)*)\.pgsql$`)
