@@ -42,6 +42,11 @@ var additions = []struct{ table, sql string }{
 		schema_name text COLLATE "C" PRIMARY KEY REFERENCES tenantry.tenant ON DELETE CASCADE,
 		tables      text[]      NOT NULL,
 		since       timestamptz NOT NULL DEFAULT now())`},
+	// The same tables, by what they are known by when migrations give them other names.
+	{"quota_relation", `CREATE TABLE IF NOT EXISTS tenantry.quota_relation (
+		schema_name text COLLATE "C" REFERENCES tenantry.quota ON DELETE CASCADE,
+		relation    oid,
+		PRIMARY KEY (schema_name, relation))`},
 	{"scratch", scratchSQL},
 }
 

@@ -242,7 +242,7 @@ func TestClassLoginFence(t *testing.T) {
 // A registry of before has no such table; Bootstrap brings it, and nothing else.
 func TestRegistryGrows(t *testing.T) {
 	db := newDB(t)
-	exec(t, admin(t, db.Config().Database()), "DROP TABLE tenantry.login, tenantry.quota")
+	exec(t, admin(t, db.Config().Database()), "DROP TABLE tenantry.login, tenantry.quota_relation, tenantry.quota")
 	if _, err := db.EnsureClassLogin(t.Context(), postgres.ClassLogin{UID: "u", Class: "c"}); fault.ReasonOf(err) != postgres.ReasonNotBootstrapped {
 		t.Errorf("without the table: %v", err)
 	}

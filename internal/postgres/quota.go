@@ -92,17 +92,42 @@ func (db *DB) sizes(ctx context.Context, schemas []string) (map[string]int64, er
 	return sizes, nil
 }
 
-// InsertRevoked returns the tables on which RevokeInsert took INSERT from the tenant, and whether it did.
-// A registry that has no such table yet knows of none.
+// InsertRevoked returns the tables on which RevokeInsert took INSERT from the tenant, by the names that they had
+// and have, and whether it did. A registry that has no such table yet knows of none.
 func (db *DB) InsertRevoked(ctx context.Context, schema string) (tables []string, revoked bool, err error) {
+	what := "cannot read the quota of schema " + schema
 	err = db.pool.QueryRow(ctx, `SELECT tables FROM tenantry.quota WHERE schema_name = $1`, schema).Scan(&tables)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, false, nil
 	}
-	if err = failed(err, "cannot read the quota of schema "+schema); fault.ReasonOf(err) == ReasonNotBootstrapped {
-		return nil, false, nil
+	if err = failed(err, what); err != nil {
+		if fault.ReasonOf(err) == ReasonNotBootstrapped {
+			err = nil
+		}
+		return nil, false, err
 	}
-	return tables, err == nil, err
+	relations, err := recordedRelations(ctx, db.pool, schema)
+	if err != nil {
+		return nil, false, failed(err, what)
+	}
+	rows, err := db.pool.Query(ctx, `SELECT unnest($2::text[]) UNION SELECT c.relname FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.oid = ANY ($3) ORDER BY 1`, schema, tables, relations)
+	if err != nil {
+		return nil, false, failed(err, what)
+	}
+	tables, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	return tables, err == nil, failed(err, what)
+}
+
+// recordedRelations are the tables of RevokeInsert by their numbers. A registry of before has names alone, until the
+// TenantDatabase is looked at once more.
+func recordedRelations(ctx context.Context, q querier, schema string) (relations []uint32, err error) {
+	var known bool
+	if err := q.QueryRow(ctx, `SELECT to_regclass('tenantry.quota_relation') IS NOT NULL`).Scan(&known); err != nil || !known {
+		return nil, err
+	}
+	err = q.QueryRow(ctx, `SELECT ARRAY(SELECT relation FROM tenantry.quota_relation WHERE schema_name = $1)`, schema).Scan(&relations)
+	return relations, err
 }
 
 // Views too: who inserts into one needs no right on its tables.
@@ -162,15 +187,28 @@ func (db *DB) RevokeInsert(ctx context.Context, uid, schema string) (changed boo
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO tenantry.quota (schema_name, tables) VALUES ($1, $2)
 			ON CONFLICT (schema_name) DO UPDATE SET tables = ARRAY(SELECT DISTINCT t FROM unnest(quota.tables || excluded.tables) t ORDER BY t)`, schema, tables)
+		if err != nil {
+			return err
+		}
+		var known bool
+		if err := tx.QueryRow(ctx, `SELECT to_regclass('tenantry.quota_relation') IS NOT NULL`).Scan(&known); err != nil || !known {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO tenantry.quota_relation SELECT $1::text, c.oid FROM pg_catalog.pg_class c
+			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1::text AND c.relname = ANY ($2) ON CONFLICT DO NOTHING`, schema, tables)
 		return err
 	})
 	return changed, failed(err, what)
 }
 
-// RestoreInsert gives back what RevokeInsert took, on the tables that are still there.
+// RestoreInsert gives back what RevokeInsert took, on the tables that are still there, whatever they are called.
 func (db *DB) RestoreInsert(ctx context.Context, uid, schema string) (changed bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		row, err := lockOwn(ctx, tx, uid, schema)
+		if err != nil {
+			return err
+		}
+		relations, err := recordedRelations(ctx, tx, schema)
 		if err != nil {
 			return err
 		}
@@ -184,8 +222,8 @@ func (db *DB) RestoreInsert(ctx context.Context, uid, schema string) (changed bo
 		}
 		changed = true
 		rows, err := tx.Query(ctx, `SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-			WHERE n.nspname = $1 AND c.relname = ANY ($2) AND c.relkind IN ('r', 'p', 'f', 'v') AND pg_get_userbyid(c.relowner) = $3 ORDER BY c.relname`,
-			schema, tables, row.Owner)
+			WHERE n.nspname = $1 AND (c.relname = ANY ($2) OR c.oid = ANY ($4)) AND c.relkind IN ('r', 'p', 'f', 'v') AND pg_get_userbyid(c.relowner) = $3 ORDER BY c.relname`,
+			schema, tables, row.Owner, relations)
 		if err != nil {
 			return err
 		}

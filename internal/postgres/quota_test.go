@@ -63,6 +63,42 @@ func TestInsertIsRevokedAndRestored(t *testing.T) {
 	}
 }
 
+// A migration may give tables other names while INSERT is taken from them: they are the same tables.
+func TestInsertComesBackToRenamedTables(t *testing.T) {
+	db := newDB(t)
+	tn, app := newTenant(t, db, "acme")
+	asOwner(t, db, tn, "CREATE TABLE orders (id int)", "CREATE TABLE item (id int)")
+	must(db.RevokeInsert(t.Context(), tn.UID, "acme"))(t)
+	asOwner(t, db, tn, "ALTER TABLE orders RENAME TO purchases", "ALTER TABLE item RENAME TO item_old", "CREATE TABLE item (id int)",
+		"REVOKE INSERT ON item FROM "+quote(app.User()))
+	tables, revoked, err := db.InsertRevoked(t.Context(), "acme")
+	if err != nil || !revoked || !cmp.Equal(tables, []string{"item", "item_old", "orders", "purchases"}) {
+		t.Errorf("InsertRevoked() = %q, %v, %v", tables, revoked, err)
+	}
+	must(db.RestoreInsert(t.Context(), tn.UID, "acme"))(t)
+	exec(t, app, "INSERT INTO purchases VALUES (1)", "INSERT INTO item_old VALUES (1)")
+	if n := query(t, admin(t, db.Config().Database()), "SELECT count(*)::text FROM tenantry.quota_relation"); n != "0" {
+		t.Errorf("%s tables are still recorded", n)
+	}
+}
+
+// A registry of before names tables alone, until Bootstrap is there: what was taken is known, and comes back.
+func TestInsertOfAnOlderRegistry(t *testing.T) {
+	db := newDB(t)
+	tn, app := newTenant(t, db, "acme")
+	asOwner(t, db, tn, "CREATE TABLE orders (id int)")
+	exec(t, admin(t, db.Config().Database()), "DROP TABLE tenantry.quota_relation")
+	must(db.RevokeInsert(t.Context(), tn.UID, "acme"))(t)
+	refused(t, app, "INSERT INTO orders VALUES (1)")
+	if tables, revoked, err := db.InsertRevoked(t.Context(), "acme"); err != nil || !revoked || !cmp.Equal(tables, []string{"orders"}) {
+		t.Errorf("InsertRevoked() = %q, %v, %v", tables, revoked, err)
+	}
+	if !must(db.RestoreInsert(t.Context(), tn.UID, "acme"))(t) {
+		t.Error("nothing is given back")
+	}
+	exec(t, app, "INSERT INTO orders VALUES (1)")
+}
+
 const aclsSQL = `SELECT jsonb_object_agg(relname, ARRAY(SELECT x.grantee::regrole || ':' || x.privilege_type FROM aclexplode(relacl) x ORDER BY 1))
 	FROM pg_class WHERE relnamespace = 'acme'::regnamespace AND relkind IN ('r', 'v') AND relname <> 'tenantry_migrations'`
 
