@@ -251,7 +251,7 @@ type TenantDomainStatus struct {
 // +kubebuilder:printcolumn:name="Isolated",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Isolated")].status`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="a Tenant's name has at most 63 characters: it becomes a label value and part of other names"
-// +kubebuilder:validation:XValidation:rule="!self.metadata.name.matches('[.](alias|shared|http|custom)(-[0-9]+)?$')",message="a Tenant's name cannot end with .alias, .shared, .http or .custom: routes of other Tenants are called so"
+// +kubebuilder:validation:XValidation:rule="!self.metadata.name.matches('[.](alias|shared|http|custom|more)(-[0-9]+)?$')",message="a Tenant's name cannot end with .alias, .shared, .http, .custom or .more: routes of other Tenants are called so"
 type Tenant struct {
 	metav1.TypeMeta `json:",inline"`
 

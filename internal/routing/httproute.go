@@ -22,7 +22,7 @@ func HTTPRoutes(w Wish) []gatewayv1.HTTPRoute {
 	routes = append(routes, w.routes(customSuffix+aliasSuffix, w.with(aliases), w.ownListeners, toPrimary)...)
 	for i, v := range w.sharedValues() {
 		rules := []gatewayv1.HTTPRouteRule{w.sharedRule(v)}
-		routes = append(routes, w.httpRoute(shardName(w.Tenant.Name+sharedSuffix, i), []string{v.On.Host}, gateways(w.Routing), rules))
+		routes = append(routes, w.httpRoute(shardName(w.Tenant.Name, sharedSuffix, i), []string{v.On.Host}, gateways(w.Routing), rules))
 	}
 	return append(routes, w.plainRoutes(served, aliases)...)
 }
@@ -31,7 +31,7 @@ func HTTPRoutes(w Wish) []gatewayv1.HTTPRoute {
 func (w Wish) routes(suffix string, hosts []string, on func([]string) []gatewayv1.ParentReference, rules []gatewayv1.HTTPRouteRule) []gatewayv1.HTTPRoute {
 	var routes []gatewayv1.HTTPRoute
 	for shard := range slices.Chunk(hosts, maxHostnames) {
-		routes = append(routes, w.httpRoute(shardName(w.Tenant.Name+suffix, len(routes)), shard, on(shard), rules))
+		routes = append(routes, w.httpRoute(shardName(w.Tenant.Name, suffix, len(routes)), shard, on(shard), rules))
 	}
 	return routes
 }

@@ -21,7 +21,7 @@ func Ingresses(w Wish) []networkingv1.Ingress {
 	}
 	for i, v := range w.sharedValues() {
 		rule := ingressRule(v.On.Host, ingressPath(v.Value, v1alpha1.PathPrefix, w.Backend()))
-		name, tls := shardName(w.Tenant.Name+sharedSuffix, i), sharedTLS(w.Routing, []string{v.On.Host})
+		name, tls := shardName(w.Tenant.Name, sharedSuffix, i), sharedTLS(w.Routing, []string{v.On.Host})
 		list = append(list, w.ingress(name, []networkingv1.IngressRule{rule}, tls))
 	}
 	return list

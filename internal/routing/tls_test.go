@@ -78,6 +78,22 @@ func TestHTTPRoutesAttachToWhereHostsAreServed(t *testing.T) {
 	}
 }
 
+// The further routes of hosts that do not fit into one cannot have another Tenant's name.
+func TestFurtherRoutesAreNoTenants(t *testing.T) {
+	w := wish()
+	w.Held, w.Routing.Holding = true, &v1alpha1.ServiceBackend{Name: "holding", Port: 80}
+	for i := range 40 {
+		w.Hosts = append(w.Hosts, fmt.Sprintf("h%d.acme.com", i))
+	}
+	var got []string
+	for _, r := range routing.HTTPRoutes(w) {
+		got = append(got, r.Name)
+	}
+	if diff := cmp.Diff([]string{"acme", "acme.more-1", "acme.more-2"}, got); diff != "" {
+		t.Errorf("names of the routes (-want +got):\n%s", diff)
+	}
+}
+
 // A route names at most 16 hosts, and each of them has a listener of its own.
 func TestManyCustomHostsAreSharded(t *testing.T) {
 	w := secured()

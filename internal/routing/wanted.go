@@ -150,18 +150,20 @@ func (w Wish) objectMeta(name string) metav1.ObjectMeta {
 }
 
 // Suffixes of the names of routes beside a tenant's first. The API refuses Tenants whose names end
-// like that.
+// like that, with or without the number of a part behind it.
 const (
 	aliasSuffix  = ".alias"
 	sharedSuffix = ".shared"
 	customSuffix = ".custom"
 	httpSuffix   = ".http"
+	// moreSuffix is for the further parts of the first: acme-1 may be another Tenant.
+	moreSuffix = ".more"
 )
 
 // shardName names the parts of what does not fit into one object.
-func shardName(base string, i int) string {
+func shardName(tenant, suffix string, i int) string {
 	if i == 0 {
-		return base
+		return tenant + suffix
 	}
-	return base + "-" + strconv.Itoa(i)
+	return tenant + cmp.Or(suffix, moreSuffix) + "-" + strconv.Itoa(i)
 }
