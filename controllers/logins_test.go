@@ -3,11 +3,13 @@ package controllers_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
@@ -439,6 +441,94 @@ func TestClassWithSharedLoginEnds(t *testing.T) {
 	b.Expect(t, b.Class, operator.Want{Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonSecretNotFound})
 	b.Delete(t, b.Database)
 	b.finishClass(t)
+}
+
+// Nor do Tenants that went without the operator keep a class: nobody takes its login out of them any more.
+func TestClassEndsBehindVanishedTenants(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.sharedLogin(v1alpha1.LoginSetRole)
+	b.settle(t)
+	acme := b.tenant(t, "acme")
+	b.pass(t, b.Class)
+	b.Delete(t, acme, b.Class)
+	operator.Update(t, b.Servers, acme, func(tn *v1alpha1.Tenant) { tn.Finalizers = nil })
+	b.finishClass(t)
+	if n := operator.Query[int](t, b.AdminDSN, "SELECT (SELECT count(*) FROM tenantry.login) + (SELECT count(*) FROM pg_roles WHERE rolname LIKE 'tn\\_' || current_database() || '\\_%login%')"); n != 0 {
+		t.Errorf("%d shared logins are left", n)
+	}
+	if n := operator.Query[int](t, b.AdminDSN, "SELECT count(*) FROM "+acme.Status.Schema+".note"); n != 0 {
+		t.Errorf("the vanished tenant's table has %d rows", n)
+	}
+}
+
+// The Secret of a shared login is called after its database. Of two with one name the second does not get the first
+// one's: programs would log in elsewhere.
+func TestSharedLoginOfDatabasesWithOneName(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.sharedLogin(v1alpha1.LoginShared)
+	b.settle(t)
+	acme := b.tenant(t, "acme")
+	b.pass(t, b.Class)
+	namespace := b.Namespace + "-other"
+	b.Create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+	_, dsn, _ := b.NewDatabase(t, b.Name+"b")
+	secret, tdb := b.ConnectionSecret("db", dsn), b.TenantDatabase("main", "db")
+	secret.Namespace, tdb.Namespace = namespace, namespace
+	tdb.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{From: "All"}
+	b.Create(t, secret, tdb)
+	b.pass(t, tdb)
+	b.Expect(t, tdb, operator.Ready())
+	other := v1alpha1.NamespacedReference{Namespace: namespace, Name: "main"}
+	both := b.Class.DeepCopy()
+	both.Spec.Databases = append(both.Spec.Databases, other)
+	if err := b.Admin.Update(t.Context(), both); err == nil || !strings.Contains(err.Error(), "no two databases can have one name") {
+		t.Errorf("a class with two databases of one name: %v", err)
+	}
+	before := b.sharedSecret(t)
+	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { c.Spec.Databases = []v1alpha1.NamespacedReference{other} })
+	b.pass(t, b.Class)
+	b.Expect(t, b.Class, operator.Want{
+		Condition: "Ready", Reason: v1alpha1.ReasonSecretNameTaken,
+		Message: []string{"login-main", "TenantDatabase " + b.Namespace + "/main", "cannot have one name"},
+	})
+	if after := b.sharedSecret(t); after.ResourceVersion != before.ResourceVersion {
+		t.Errorf("the Secret was overwritten: %v", keys(after))
+	}
+	b.pass(t, acme)
+	if err := b.work(t, v1alpha1.LoginShared, acme); err != nil {
+		t.Error(err)
+	}
+	// Who was refused, and leaves the class, takes nothing along.
+	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) {
+		c.Spec.Databases = []v1alpha1.NamespacedReference{{Namespace: b.Namespace, Name: "main"}}
+	})
+	base := b.Class.DeepCopy()
+	entry := *b.Class.Status.Logins[0].DeepCopy()
+	entry.Namespace = namespace
+	b.Class.Status.Logins = append(b.Class.Status.Logins, entry)
+	if err := b.Admin.Status().Patch(t.Context(), b.Class, client.MergeFrom(base)); err != nil {
+		t.Fatal(err)
+	}
+	b.pass(t, b.Class)
+	b.Expect(t, b.Class, operator.Ready())
+	if after := b.sharedSecret(t); after.ResourceVersion != before.ResourceVersion || len(b.Class.Status.Logins) != 1 {
+		t.Errorf("the Secret changed: %v; logins are %+v", keys(after), b.Class.Status.Logins)
+	}
+	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { c.Spec.Databases = []v1alpha1.NamespacedReference{other} })
+	// When the last tenant has left the first, the name is free.
+	b.remove(t, acme)
+	operator.Poll(t, operator.Soon, func() error {
+		b.pass(t, b.Class)
+		if !conditions.IsTrue(b.Class, v1alpha1.ConditionReady) {
+			return fmt.Errorf("the class is not Ready: %v", b.Class.Status.Conditions)
+		}
+		return nil
+	})
+	if got := keys(b.sharedSecret(t))["uri"]; !strings.Contains(got, b.Name+"b") {
+		t.Errorf("the Secret leads to %s", got)
+	}
 }
 
 // Who is one tenant's login in a class with a shared one is found out: the deadline of its grace is real.

@@ -3,6 +3,8 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // TenantClassSpec is what the platform team offers to tenants.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.logins) || !has(self.logins.secretRef) || self.databases.all(d, self.databases.exists_one(e, e.name == d.name))",message="with logins.secretRef no two databases can have one name, in whatever namespaces: the Secrets of the shared logins are called after it"
 type TenantClassSpec struct {
 	// allowedNamespaces says from which namespaces Tenants may name this class. Same has no
 	// meaning for a cluster-wide class.

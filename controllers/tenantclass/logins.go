@@ -110,7 +110,15 @@ func (r *Reconciler) bringLogin(ctx context.Context, class *v1alpha1.TenantClass
 		return nil, 0, err
 	}
 	l := &login{r: r, class: class, tdb: tdb, db: db, before: before}
-	if mode(class) == v1alpha1.LoginDedicated {
+	gone := mode(class) == v1alpha1.LoginDedicated
+	if !gone && !slices.Contains(class.Spec.Databases, ref) { // A database that the class left, when the last tenant has.
+		n, err := l.tenants(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		gone = n == 0
+	}
+	if gone {
 		return l.leave(ctx)
 	}
 	if err := r.checkWatched(class); err != nil {
@@ -152,15 +160,18 @@ func (l *login) look(ctx context.Context) (err error) {
 }
 
 func (l *login) bring(ctx context.Context) (*v1alpha1.SharedLoginStatus, time.Duration, error) {
+	meta, err := l.r.Logins.Meta(ctx, logins.SharedKey(l.class, l.tdb))
+	if err == nil {
+		err = l.taken(meta)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
 	l.wanted = wantedLogin(l.class, l.tdb)
 	if err := l.look(ctx); err != nil {
 		return nil, 0, err
 	}
 	p := l.pair()
-	meta, err := l.r.Logins.Meta(ctx, p.Key)
-	if err != nil {
-		return nil, 0, err
-	}
 	if waiting, again, err := l.switchOver(ctx, p, meta); waiting != nil || err != nil {
 		return waiting, again, err
 	}
@@ -184,6 +195,18 @@ func (l *login) bring(ctx context.Context) (*v1alpha1.SharedLoginStatus, time.Du
 		again = state.Again
 	}
 	return entry, again, err
+}
+
+// taken refuses a Secret that has the login of another database of the class: of one that has the same name, since
+// the Secret is called after it, or of one that the class left and that still has tenants.
+func (l *login) taken(meta *metav1.PartialObjectMetadata) error {
+	other := meta.Annotations[v1alpha1.AnnotationDatabase]
+	if other == "" || other == logins.DatabaseName(l.tdb) || !logins.OwnedBy(meta, logins.ClassOwner(l.class)) ||
+		!slices.ContainsFunc(loginHomes(l.class), func(ref v1alpha1.NamespacedReference) bool { return ref.Namespace+"/"+ref.Name == other }) {
+		return nil
+	}
+	return fault.NewWaiting(v1alpha1.ReasonSecretNameTaken, loginPoll,
+		"Secret %q of namespace %q has the login of TenantDatabase %s; two databases of a class with shared logins cannot have one name", meta.Name, meta.Namespace, other)
 }
 
 // switchOver puts the wanted login into a Secret that has the one of another mode, when it can act for
@@ -245,18 +268,28 @@ func (l *login) retireOld(ctx context.Context, since metav1.Time, entry *v1alpha
 	return again, nil
 }
 
+// tenants counts those that the class's logins on the database can act for.
+func (l *login) tenants(ctx context.Context) (n int, err error) {
+	all, err := l.db.ClassLogins(ctx, string(l.class.UID))
+	for _, s := range all {
+		n += s.Tenants
+	}
+	return n, err
+}
+
 // leave drops the class's logins on a database when no tenant is in them any more.
 func (l *login) leave(ctx context.Context) (*v1alpha1.SharedLoginStatus, time.Duration, error) {
-	all, err := l.db.ClassLogins(ctx, string(l.class.UID))
+	left, err := l.tenants(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	left := 0
-	for _, s := range all {
-		left += s.Tenants
-	}
-	if left > 0 {
+	// Of a class that is being deleted no Tenant is left: who went without the operator takes nobody out any more.
+	if left > 0 && l.class.DeletionTimestamp.IsZero() {
 		return l.before, loginPoll, nil
+	}
+	all, err := l.db.ClassLogins(ctx, string(l.class.UID))
+	if err != nil {
+		return nil, 0, err
 	}
 	for _, s := range all {
 		if err := l.db.DropClassLogin(ctx, string(l.class.UID), s.First); err != nil {
@@ -265,10 +298,22 @@ func (l *login) leave(ctx context.Context) (*v1alpha1.SharedLoginStatus, time.Du
 	}
 	if l.before != nil && l.before.SecretRef != nil {
 		key := client.ObjectKey{Namespace: l.before.SecretRef.Namespace, Name: l.before.SecretRef.Name}
-		if err := l.r.Logins.Remove(ctx, key, logins.ClassOwner(l.class)); err != nil {
+		if err := l.remove(ctx, key); err != nil {
 			return nil, 0, err
 		}
 	}
 	l.r.proofs.Delete(l.key())
 	return nil, 0, nil
+}
+
+// remove deletes the login's Secret, unless it has the login of another database by now.
+func (l *login) remove(ctx context.Context, key client.ObjectKey) error {
+	meta, err := l.r.Logins.Meta(ctx, key)
+	if err != nil {
+		return err
+	}
+	if other := meta.Annotations[v1alpha1.AnnotationDatabase]; other != "" && other != logins.DatabaseName(l.tdb) {
+		return nil
+	}
+	return l.r.Logins.Remove(ctx, key, logins.ClassOwner(l.class))
 }

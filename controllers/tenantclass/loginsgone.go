@@ -52,11 +52,7 @@ func (r *Reconciler) dropLoginOn(ctx context.Context, class *v1alpha1.TenantClas
 	db, err := r.Pools.Get(ctx, tdb)
 	if err == nil {
 		l := &login{r: r, class: class, tdb: tdb, db: db, before: loginOn(class, v1alpha1.NamespacedReference{Namespace: tdb.Namespace, Name: tdb.Name})}
-		_, again, leaveErr := l.leave(ctx)
-		if leaveErr == nil && again > 0 {
-			leaveErr = fault.NewWaiting(v1alpha1.ReasonInUse, again, "schemas of TenantDatabase %s/%s still let the class's shared login in", tdb.Namespace, tdb.Name)
-		}
-		err = leaveErr
+		_, _, err = l.leave(ctx)
 	}
 	if err == nil || tdb.DeletionTimestamp.IsZero() || fault.ReasonOf(err) == "" {
 		return err
