@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 
@@ -366,6 +367,21 @@ func TestInUse(t *testing.T) {
 		b.pass(t, obj)
 		b.Expect(t, obj, operator.Want{Condition: "Ready", Reason: v1alpha1.ReasonInUse, Message: []string{"1 Tenant"}})
 	}
+	// Who is still there is looked after, and its deletion needs the login that the Secret has by now.
+	b.sql(t, "ALTER ROLE "+b.login()+" PASSWORD 'turned'")
+	b.sql(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	b.pass(t, b.Database) // finds its sessions ended
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Want{Condition: v1alpha1.ConditionReachable, Reason: v1alpha1.ReasonAuthenticationFailed},
+		operator.Want{Condition: "Ready", Reason: v1alpha1.ReasonInUse, Message: []string{"1 Tenant", "check user name and password"}})
+	u, err := url.Parse(b.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(b.login(), "turned")
+	b.connection(t, map[string]string{"uri": u.String()})
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Want{Condition: v1alpha1.ConditionReachable, Status: "True", Reason: v1alpha1.ReasonSucceeded})
 	// Nobody new comes to what is going.
 	late := b.Tenant("late")
 	b.Create(t, late)

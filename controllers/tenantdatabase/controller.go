@@ -59,17 +59,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 // reconcileDelete keeps the object, and with it the way to the database, until the last tenant
-// on it is gone. The database itself is never touched.
+// on it is gone. Until then it is looked after as before: its tenants work, and their deletions need
+// the login that the Secret has by now. The database itself is never touched.
 func (r *Reconciler) reconcileDelete(ctx context.Context, tdb *v1alpha1.TenantDatabase) (ctrl.Result, error) {
 	users, err := r.users(ctx, tdb)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if users > 0 {
-		base := tdb.DeepCopy()
-		result, err := conditions.Conclude(tdb, fault.NewWaiting(v1alpha1.ReasonInUse, recheck,
-			"%d Tenants live on this database; it goes when they are deleted", users), "")
-		return r.Status.Finish(ctx, base, tdb, result, err, recheck)
+		s := &scope{tdb: tdb, base: tdb.DeepCopy()}
+		text := fmt.Sprintf("%d Tenants live on this database; it goes when they are deleted", users)
+		if err := r.runSteps(ctx, s); err != nil {
+			text += ". Their deletion may wait for this: " + fault.Of(err, "").Message
+		}
+		result, err := conditions.Conclude(tdb, fault.NewWaiting(v1alpha1.ReasonInUse, recheck, "%s", text), "")
+		return r.Status.Finish(ctx, s.base, tdb, result, err, recheck)
 	}
 	r.Pools.Forget(tdb.UID)
 	return conditions.Written(conditions.RemoveFinalizer(ctx, r.Client, tdb))
