@@ -3,9 +3,12 @@ package controllers_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -76,6 +79,42 @@ func TestJobsCostNoWritesAtRest(t *testing.T) {
 	b.Expect(t, acme, operator.Ready())
 	b.pass(t, b.Set)
 	b.steady(t, "passes at the version", all)
+}
+
+// What was wrong before a Job began, and is not any more, is not said while it runs: the customer works at the old
+// version.
+func TestReadyIsOfNowWhileAJobRuns(t *testing.T) {
+	t.Parallel()
+	b := byJobs(t)
+	acme := b.Tenant("acme", b.Host("acme"))
+	b.Create(t, acme)
+	b.pass(t, acme)
+	b.migrated(t, acme)
+	b.Delete(t, b.theJob(t))
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	b.pass(t, b.Set)
+	b.connection(t, map[string]string{"uri": strings.Replace(b.DSN, ":"+strconv.Itoa(b.Server.Port)+"/", ":"+closedPort(t)+"/", 1)})
+	b.restart(t)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Want{Condition: "Ready", Reason: v1alpha1.ReasonUnreachable})
+	b.connection(t, map[string]string{"uri": b.DSN})
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Job.Version, ms.Spec.Job.Expect = "v2", []string{"8"} })
+	b.pass(t, b.Set)
+	b.restart(t)
+	b.pass(t, b.Database)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing),
+		operator.Want{Condition: "Ready", Status: "True", Reason: v1alpha1.ReasonReady, Message: []string{"at version v1"}, KStatus: status.InProgressStatus})
+	// What a Job met stands until the next one has ended.
+	job, secret := b.theJob(t), &corev1.Secret{}
+	secret.Namespace, secret.Name = job.Namespace, job.Name
+	b.Delete(t, job, secret) // as a garbage collector would
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Stalled("Ready", v1alpha1.ReasonJobFailed))
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Annotations = map[string]string{v1alpha1.AnnotationRetry: "1"} })
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing), operator.Want{Condition: "Ready", Reason: v1alpha1.ReasonJobFailed})
 }
 
 // An operator that dies after any of its writes leaves nothing that the next one does not make good: in the

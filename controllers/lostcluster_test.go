@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/test/operator"
 )
 
@@ -88,4 +89,35 @@ func TestLostCluster(t *testing.T) {
 // anew is what a manifest says of an object.
 func anew(o client.Object) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: o.GetNamespace(), Name: o.GetName()}
+}
+
+// A Tenant that went without the operator lets go of nothing in the registry. Its host goes to whoever holds the
+// claim by now; its data stay where they are, for whoever adopts them. The test does not run beside others.
+func TestHostOfAVanishedTenant(t *testing.T) {
+	b := newBench(t).settle(t)
+	acme := b.tenant(t, "acme")
+	host, schema := b.Host("acme"), acme.Status.Schema
+	operator.Exec(t, keys(b.secret(t, acme))["uri"], "INSERT INTO note (body) VALUES ('precious')")
+	claim := &v1alpha1.DomainClaim{}
+	claim.Name = host
+	b.lose(t, b.secret(t, acme), acme, claim)
+	globex := b.Tenant("globex", host)
+	b.Create(t, globex)
+	b.pass(t, globex)
+	b.Expect(t, globex, operator.Ready())
+	if got := operator.Query[string](t, b.AdminDSN, "SELECT schema_name FROM tenantry.domain WHERE host = $1", host); got != globex.Status.Schema {
+		t.Errorf("the registry has the host for schema %s", got)
+	}
+	if n := operator.Query[int](t, b.AdminDSN, "SELECT count(*) FROM "+schema+".note"); n != 1 {
+		t.Errorf("the vanished tenant's table has %d rows", n)
+	}
+	b.pass(t, b.Set)
+	b.steady(t, "passes behind it", []conditions.Object{globex})
+
+	// One that is there is waited for.
+	other := b.tenant(t, "other")
+	b.sql(t, "INSERT INTO tenantry.domain (host, schema_name, position) VALUES ($1, $2, 7)", b.Host("late"), other.Status.Schema)
+	operator.Update(t, b.Servers, globex, func(tn *v1alpha1.Tenant) { tn.Spec.Domains = append(tn.Spec.Domains, b.Host("late")) })
+	b.pass(t, globex)
+	b.Expect(t, globex, operator.Waiting("Routed", v1alpha1.ReasonDomainTaken, b.Host("late"), "another Tenant in the database's registry"))
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -115,8 +116,10 @@ type Reconciler struct {
 	left sync.Map // types.UID -> true
 }
 
+// recordKey names a file that the registry knows, as long as it is that server's: one that was restored may lack it.
 type recordKey struct {
 	database types.UID
+	server   int64
 	set      string
 	version  migrations.Version
 	checksum string
@@ -129,7 +132,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	t := &v1alpha1.Tenant{}
 	if err := r.Get(ctx, req.NamespacedName, t); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.Prober.Forget(req.NamespacedName) // Somebody may have taken its finalizer off.
+			// Somebody may have taken its finalizer off.
+			r.Prober.Forget(req.NamespacedName)
+			r.Permits.Gone(req.String(), time.Now())
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -234,6 +239,9 @@ func conclude(t *v1alpha1.Tenant, errs []error, s *scope) (ctrl.Result, error) {
 	}
 	if len(errs) == 1 && s.version != "" && fault.ReasonOf(errs[0]) == v1alpha1.ReasonProgressing {
 		// A Job is at work: the customer works at the old version until there is a verdict.
+		if worksMeanwhile(t, s) {
+			conditions.True(t, v1alpha1.ConditionReady, v1alpha1.ReasonReady, s.summary())
+		}
 		conditions.Progress(t, fault.Of(errs[0], "").Message)
 		return ctrl.Result{RequeueAfter: fault.Of(errs[0], "").After}, nil
 	}
@@ -247,6 +255,14 @@ func conclude(t *v1alpha1.Tenant, errs []error, s *scope) (ctrl.Result, error) {
 		}
 	}
 	return result, err
+}
+
+// worksMeanwhile says of a tenant for which a Job is at work that all else was found in order, while its status
+// still tells of something that is over. What an earlier migration met stands until this one has ended.
+func worksMeanwhile(t *v1alpha1.Tenant, s *scope) bool {
+	ready, migrated := conditions.Get(t, v1alpha1.ConditionReady), conditions.Get(t, v1alpha1.ConditionMigrated)
+	return s.served() && ready != nil && ready.Status == metav1.ConditionFalse && ready.ObservedGeneration == t.Generation &&
+		!rollout.Refused(ready.Reason) && migrated != nil && migrated.Reason == v1alpha1.ReasonProgressing
 }
 
 // note logs what only SREs need: the cause behind a fault's message.

@@ -147,6 +147,7 @@ func (j *jobRun) work() string {
 func (j *jobRun) permission(byPin bool) rollout.Ask {
 	j.counts = !byPin
 	ask := permission(j.scope, j.ms, goal{digest: j.digest, counts: j.counts})
+	ask.Apart = false // A Job is a Pod, whoever it is for.
 	ask.MaxInFlight = jobsInFlight * int(max(1, j.ms.Spec.Job.BatchSize))
 	if ro := j.ms.Spec.Rollout; ro != nil && ro.MaxInFlight > 0 {
 		ask.MaxInFlight = int(ro.MaxInFlight)

@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -91,6 +92,7 @@ func (r *Reconciler) migrateNow(ctx context.Context, s *scope, ms *v1alpha1.Migr
 		ms.Annotations[v1alpha1.AnnotationRetry], ms.Spec.LockTimeoutMilliseconds, ms.Spec.StatementTimeoutSeconds)
 	if err := r.attempts.last(s.tenant.UID, work, time.Now()); err != nil {
 		s.tenant.Status.Digest = g.digest
+		s.tenant.Status.Version = either(s.version, s.base.Status.Version) // A new tenant's came a part of the way.
 		return false, err
 	}
 	ask := permission(s, ms, g)
@@ -132,16 +134,14 @@ func (r *Reconciler) migrateOnce(ctx context.Context, s *scope, ms *v1alpha1.Mig
 		if fault.ReasonOf(err) == v1alpha1.ReasonAuthenticationFailed {
 			r.Pools.ForgetMigrator(s.tdb.UID, s.wanted.MigrationSet)
 		}
-		if fault.ReasonOf(err) == v1alpha1.ReasonInsufficientPrivilege {
-			// A session keeps the list of roles that it may be, and a grant that comes while it makes the list is
-			// not in it: SET ROLE is refused for as long as nobody's membership changes. New sessions know better.
-			migrator.Pool().Reset()
+		if recordErr := r.recordPart(ctx, s, set, result, err); recordErr != nil {
+			note(ctx, recordErr, v1alpha1.ConditionMigrated)
 		}
 		return err
 	}
 	r.believe(s, result.Before)
 	s.keepsProof = proofHolds && result.KeptRights(set, migrations.Version(s.version))
-	s.version, s.digest, s.behind = string(target), set.Digest, true
+	s.version, s.digest, s.behind = string(target), g.digest, true
 	s.answer = result.Answer
 	return nil
 }
@@ -203,7 +203,7 @@ func (r *Reconciler) record(ctx context.Context, s *scope, set *migrations.Set, 
 		if !ok || m.Repeatable {
 			continue
 		}
-		if _, known := r.recorded.Load(recordKey{s.tdb.UID, s.wanted.MigrationSet, v, m.Checksum}); !known {
+		if _, known := r.recorded.Load(fileKey(s, v, m.Checksum)); !known {
 			files = append(files, postgres.AppliedFile{Version: string(v), Name: m.File, Checksum: m.Checksum})
 		}
 	}
@@ -214,8 +214,30 @@ func (r *Reconciler) record(ctx context.Context, s *scope, set *migrations.Set, 
 		return err
 	}
 	for _, f := range files {
-		r.recorded.Store(recordKey{s.tdb.UID, s.wanted.MigrationSet, migrations.Version(f.Version), f.Checksum}, true)
+		r.recorded.Store(fileKey(s, migrations.Version(f.Version), f.Checksum), true)
 	}
+	return nil
+}
+
+func fileKey(s *scope, version migrations.Version, checksum string) recordKey {
+	return recordKey{s.tdb.UID, s.db.ServerStarted().UnixMicro(), s.wanted.MigrationSet, version, checksum}
+}
+
+// recordPart tells the registry how far a schema came that did not come to its target, or that was found above
+// it: an earlier pass may have ended before it recorded what it did. The login is to be proved anew, as it was not
+// looked at behind what was applied.
+func (r *Reconciler) recordPart(ctx context.Context, s *scope, set *migrations.Set, result migrations.Result, err error) error {
+	_, above := errors.AsType[*migrations.Downgrade](err)
+	at := set.Upto(result.To)
+	unborn := s.version == "" && s.digest == "" // It is to come to its first version, whatever the rollout is at.
+	if at == nil || !result.Read || !result.Fits && !above || unborn && !above || string(result.To) == s.version {
+		return nil
+	}
+	if _, err := s.db.Record(ctx, s.wanted.UID, s.wanted.Schema, string(result.To), at.Digest, ""); err != nil {
+		return err
+	}
+	s.version, s.digest = string(result.To), at.Digest
+	r.checked.Delete(s.tenant.UID)
 	return nil
 }
 

@@ -50,7 +50,7 @@ func aim(s *scope, ms *v1alpha1.MigrationSet, set *migrations.Set) (goal, error)
 	if unborn {
 		return goal{}, pendingRollout(ms, err)
 	}
-	return goal{}, recorded(s, ms)
+	return goal{digest: s.digest}, recorded(s, ms)
 }
 
 // may asks the rollout, by what the tenant's own status said before this pass.
@@ -108,6 +108,7 @@ func stay(s *scope, ms *v1alpha1.MigrationSet) (outcome, error) {
 	if err := recorded(s, ms); err != nil {
 		return outcome{}, err
 	}
+	s.tenant.Status.Digest = either(s.digest, s.tenant.Status.Digest)
 	return at(s, ms), nil
 }
 
@@ -135,9 +136,9 @@ func failedBefore(s *scope, digest string) bool {
 func permission(s *scope, ms *v1alpha1.MigrationSet, g goal) rollout.Ask {
 	ask := rollout.Ask{
 		Set: s.wanted.MigrationSet, Digest: ms.Status.Digest, Database: string(s.tdb.UID), Tenant: client.ObjectKeyFromObject(s.tenant).String(),
-		Counted: int(ms.Status.FailedTenants), Now: time.Now(),
+		Apart: s.version == "", Counted: int(ms.Status.FailedTenants), Now: time.Now(),
 	}
-	if ms.Spec.Rollout != nil && s.version != "" {
+	if ms.Spec.Rollout != nil {
 		ask.MaxInFlight = int(ms.Spec.Rollout.MaxInFlight)
 	}
 	if st := ms.Status.Rollout; st != nil && st.CompletedAt == nil && g.counts && !failedBefore(s, g.digest) {

@@ -13,14 +13,20 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/domains"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/postgres"
 	"github.com/tenantry/tenantry/internal/publish"
 	"github.com/tenantry/tenantry/internal/routing"
 )
+
+// claimsHold is how old a pass's look at its claims may be where it publishes hosts that no route of its tenant has: a
+// claim without one goes to whoever proves the domain.
+const claimsHold = 30 * time.Second
 
 // route publishes what the tenant holds. A host comes on in the order registry, route; it goes in the
 // order route, registry, claim: whoever asks the registry for a host that is served gets an answer, and
@@ -28,6 +34,9 @@ import (
 func (r *Reconciler) route(ctx context.Context, s *scope) (outcome, error) {
 	if s.tenant.Spec.Suspended {
 		return r.suspend(ctx, s)
+	}
+	if s.outdated() {
+		return outcome{}, fault.NewWaiting(v1alpha1.ReasonProgressing, time.Second, "What is to be routed was claimed before a long migration, and is looked at once more")
 	}
 	if err := r.secure(ctx, s); err != nil {
 		return outcome{}, err
@@ -101,10 +110,16 @@ func (r *Reconciler) suspend(ctx context.Context, s *scope) (outcome, error) {
 var errSuspended = fault.NewWaiting(v1alpha1.ReasonSuspended, recheck,
 	"spec.suspended is set: the tenant's hosts do not reach its backend; schema, data and logins stay as they are")
 
+// outdated says that a host would be published that was claimed too long ago.
+func (s *scope) outdated() bool {
+	return time.Since(s.started) > claimsHold &&
+		slices.ContainsFunc(s.entries(), func(e string) bool { return !slices.Contains(s.observed.Domains, e) })
+}
+
 // holdOff publishes the class's holding backend on the hosts of a tenant that is not served yet. What
 // is served stays as it is: whatever is wrong now, customers may still be at work.
 func (r *Reconciler) holdOff(ctx context.Context, s *scope) error {
-	if w := s.away(); s.tenant.Spec.Suspended || w.Routing == nil || !s.claimed || len(w.Hosts) == 0 {
+	if w := s.away(); s.tenant.Spec.Suspended || w.Routing == nil || !s.claimed || len(w.Hosts) == 0 || s.outdated() {
 		return nil
 	}
 	if err := r.secure(ctx, s); err != nil {
@@ -134,10 +149,45 @@ func (r *Reconciler) register(ctx context.Context, s *scope, hosts []string) err
 	if slices.Equal(hosts, s.observed.Domains) {
 		return nil
 	}
-	if _, err := s.db.SetDomains(ctx, s.wanted.UID, s.wanted.Schema, hosts); err != nil {
+	_, err := s.db.SetDomains(ctx, s.wanted.UID, s.wanted.Schema, hosts)
+	if fault.ReasonOf(err) == postgres.ReasonDomainTaken {
+		if err = r.releaseVanished(ctx, s, hosts); err == nil {
+			_, err = s.db.SetDomains(ctx, s.wanted.UID, s.wanted.Schema, hosts)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	s.observed.Domains = hosts
+	return nil
+}
+
+// releaseVanished takes hosts, whose claims this tenant holds, off schemas in the registry whose Tenants are no
+// more: who went without the operator, or with its cluster, lets go of nothing by itself. A Tenant that is there
+// is asked for nothing; its own passes let go.
+func (r *Reconciler) releaseVanished(ctx context.Context, s *scope, hosts []string) error {
+	holders, err := s.db.DomainHolders(ctx, s.wanted.Schema, hosts)
+	if err != nil {
+		return err
+	}
+	for _, h := range holders {
+		t := &v1alpha1.Tenant{}
+		err := r.Live.Get(ctx, client.ObjectKey{Namespace: h.Namespace, Name: h.Name}, t)
+		switch {
+		case err == nil && string(t.UID) == h.UID:
+			log.FromContext(ctx).Info("The registry has hosts for another Tenant", "hosts", h.Hosts, "holder", client.ObjectKeyFromObject(t))
+			return fault.NewWaiting(v1alpha1.ReasonDomainTaken, 5*time.Second,
+				"%s still belongs to another Tenant in the database's registry, whose next pass lets go of it; the operator's log names it", strings.Join(h.Hosts, ", "))
+		case client.IgnoreNotFound(err) != nil:
+			return fmt.Errorf("read Tenant %s/%s: %w", h.Namespace, h.Name, err)
+		}
+		if err := s.db.ReleaseDomains(ctx, h); err != nil {
+			return err
+		}
+		r.Status.Recorder.Eventf(s.tenant, nil, corev1.EventTypeNormal, v1alpha1.ReasonDomainTaken, "Route",
+			"%s belonged to a Tenant that is no more, and is this tenant's in the database's registry now", strings.Join(h.Hosts, ", "))
+		log.FromContext(ctx).Info("Took hosts off the schema of a Tenant that is no more", "hosts", h.Hosts, "schema", h.Schema, "uid", h.UID)
+	}
 	return nil
 }
 

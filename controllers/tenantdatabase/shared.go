@@ -62,9 +62,10 @@ func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error
 	return fmt.Sprintf("Shared schema %s is at version %s of MigrationSet %s", shared.SchemaName, result.To, ms.Name), nil
 }
 
-// recordKey names a state of a set that a shared schema has come to.
+// recordKey names a state of a set that a shared schema has come to, on a server that was not started anew.
 type recordKey struct {
 	database             types.UID
+	server               int64
 	set, digest, version string
 }
 
@@ -72,7 +73,7 @@ type recordKey struct {
 // below its newest file and is not in it came late. The first pass of an operator records once more, since
 // an earlier one may have ended before it could. A ledger that does not fit the files says nothing of them.
 func (r *Reconciler) recordShared(ctx context.Context, s *scope, name string, set *migrations.Set, result migrations.Result) error {
-	key := recordKey{s.tdb.UID, name, set.Digest, string(result.To)}
+	key := recordKey{s.tdb.UID, s.db.ServerStarted().UnixMicro(), name, set.Digest, string(result.To)}
 	if _, known := r.recorded.Load(key); known || !result.Fits {
 		return nil
 	}

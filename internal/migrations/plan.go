@@ -118,7 +118,8 @@ func pending(set *Set, applied []Applied, current, target Version) (Steps, error
 		m := &set.Migrations[i]
 		row, known := rows[m.Version.key()]
 		switch {
-		case m.Repeatable && !repeat:
+		case m.Repeatable && !repeat, !m.Repeatable && m.Version.Compare(target) > 0:
+			// One that is half done waits too: a pin below it holds it.
 		case known && row.State == Running:
 			steps = append(steps, Step{Action: Repair, Migration: m, Before: row})
 		case known && row.Checksum == m.Checksum:
@@ -126,7 +127,6 @@ func pending(set *Set, applied []Applied, current, target Version) (Steps, error
 			steps = append(steps, Step{Action: Rerun, Migration: m, Before: row})
 		case m.Repeatable:
 			steps = append(steps, Step{Action: Run, Migration: m})
-		case m.Version.Compare(target) > 0:
 		case m.Version.Compare(current) < 0:
 			return nil, &OutOfOrder{File: m.File, Version: m.Version, Current: current}
 		default:

@@ -71,6 +71,7 @@ func TestPlan(t *testing.T) {
 		"left running":               {set: three, applied: append(done("1"), running(two.prefix(1), 1)), want: "repair 2, run 3, run R__v"},
 		"left running, in doubt":     {set: three, applied: append(done("1"), running(two.prefix(2), 1)), want: "repair 2, run 3, run R__v"},
 		"left running, mended":       {set: three, applied: append(done("1"), running(two.prefix(0), 0)), want: "repair 2, run 3, run R__v"},
+		"left running, pinned below": {set: three, applied: append(done("1"), running(two.prefix(1), 1)), target: "1"},
 		"left running, other text": {
 			set: three, applied: append(done("1"), running("other", 1)),
 			wantErr: &ChecksumChanged{File: "f2", Version: "2", Applied: "older", Now: "2sum"}, reason: ReasonChecksumChanged,

@@ -28,6 +28,14 @@ func (db *DB) meet(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
+// ServerStarted is when the server was started that the newest session found; whoever keeps what that has may find
+// it gone behind another one. The zero time stands for sessions that were not asked.
+func (db *DB) ServerStarted() time.Time {
+	db.server.mu.Lock()
+	defer db.server.mu.Unlock()
+	return db.server.started
+}
+
 func (s *server) changes(started time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,7 +24,7 @@ func (d *decision) budget() {
 	}
 	if st.CompletedAt == nil && st.Stopped == nil && d.spent(failed) {
 		st.Stops++
-		st.Stopped = &v1alpha1.RolloutStop{Resume: token(d.Target, st.Stops), FailureBudget: written(d.Spec)}
+		st.Stopped = &v1alpha1.RolloutStop{Resume: token(d.Target, st), FailureBudget: written(d.Spec)}
 	}
 	st.FailuresAllowed = nil
 	if allowed, bounded := d.allowed(); bounded {
@@ -84,10 +84,12 @@ func written(spec *v1alpha1.Rollout) string {
 	return spec.FailureBudget.String()
 }
 
-// token names one stop of one rollout, so that a value left in a manifest lets no other one go on.
-func token(target v1alpha1.MigrationSetVersion, stop int32) string {
+// token names one stop of one rollout, so that a value left in a manifest lets no other one go on, nor a
+// rollout of the same files that begins later.
+func token(target v1alpha1.MigrationSetVersion, st *v1alpha1.RolloutStatus) string {
 	const short = 12
-	return fmt.Sprintf("%s-%s-%d", target.Version, target.Digest[:min(short, len(target.Digest))], stop)
+	return fmt.Sprintf("%s-%s-%s-%d", target.Version, target.Digest[:min(short, len(target.Digest))],
+		strconv.FormatInt(st.StartedAt.Unix(), 36), st.Stops)
 }
 
 func (d *decision) failures() (n int32) {

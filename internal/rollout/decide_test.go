@@ -272,6 +272,32 @@ func TestStopAndResume(t *testing.T) {
 	}
 }
 
+// A word that let one rollout go on is none for a later one of the same files.
+func TestResumeIsForOneRollout(t *testing.T) {
+	s := newSim(t, &v1alpha1.Rollout{FailureBudget: budgetOf("1")}, in("a", 9)...)
+	spoil := func() {
+		s.decide(time.Second)
+		s.move(s.refused, "a00", "a01")
+		s.decide(time.Second)
+		if s.last.Phase != Stopped {
+			t.Fatalf("phase is %s, want it stopped", s.last.Phase)
+		}
+	}
+	target := s.in.Target
+	spoil()
+	s.in.Resume = s.last.Status.Stopped.Resume
+	s.decide(time.Second)
+	s.in.Target = version(5)
+	for i := range s.in.Tenants {
+		s.in.Tenants[i].Failure, s.in.Tenants[i].Healthy = nil, true
+	}
+	s.decide(time.Second)
+	s.in.Target = target
+	spoil()
+	s.decide(time.Second)
+	s.want("the same files again", Stopped, "rest (stopped)", "")
+}
+
 func TestPause(t *testing.T) {
 	s := newSim(t, &v1alpha1.Rollout{Rings: []v1alpha1.RolloutRing{ring("a", 10)}, FailureBudget: budgetOf("1")}, append(in("a", 2), in("b", 1)...)...)
 	s.decide(0)

@@ -40,6 +40,8 @@ type Ask struct {
 	Set, Digest, Database, Tenant string
 	// MaxInFlight bounds the tenants of the database that are at work; 0 does not.
 	MaxInFlight int
+	// Apart says that the tenant is none of those that MaxInFlight bounds: nobody waits for it.
+	Apart bool
 	// Budgeted says that failures may not exceed Allowed. Counted is how many the status counts.
 	Budgeted         bool
 	Allowed, Counted int
@@ -75,6 +77,9 @@ func (p *Permits) Start(a Ask) bool {
 	if a.Budgeted && f.failures(a.Counted) > a.Allowed {
 		f.held = append(without(f.held, a.Tenant), a.Tenant)
 		return false
+	}
+	if a.Apart {
+		return true
 	}
 	l := f.lane(a.Database)
 	l.most = a.MaxInFlight

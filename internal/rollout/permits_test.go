@@ -139,3 +139,23 @@ func TestTheStatusCountsAfterARestart(t *testing.T) {
 	d.End(a, true, false, d.now)
 	d.want("a set that is gone and back", true, d.Start(a))
 }
+
+// New tenants are none of those that the bound counts: they take no place, and call nobody.
+func TestNewTenantsStandApart(t *testing.T) {
+	d := newDesk(t)
+	born := d.ask("new")
+	born.MaxInFlight, born.Apart = 0, true
+	d.want("a new tenant", true, d.Start(born))
+	d.want("an upgrade beside it", true, d.Start(d.ask("a")))
+	d.want("a second upgrade", false, d.Start(d.ask("b")))
+	d.want("a third", false, d.Start(d.ask("c")))
+	d.want("another new tenant", true, d.Start(born))
+	d.End(born, true, false, d.now)
+	d.wantWoken("when a new tenant is made")
+	d.End(d.ask("a"), true, false, d.now)
+	d.wantWoken("when the upgrade is done", "b")
+	spent := born
+	spent.Budgeted = true
+	d.End(d.budgeted("f"), false, true, d.now)
+	d.want("a new tenant when the budget is spent", false, d.Start(spent))
+}
