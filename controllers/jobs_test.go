@@ -11,6 +11,7 @@ import (
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -236,6 +237,110 @@ func TestDeletedJobIsAFailure(t *testing.T) {
 	}
 	if roles := operator.Roles(t, b.AdminDSN, "tn_"+b.Name+"__"+acme.Status.Schema+"_job"); len(roles) > 0 {
 		t.Errorf("roles %q are left", roles)
+	}
+}
+
+// Who takes a version back whose Job broke off is told so by the framework's table, and not by what the registry knew
+// of before.
+func TestRevertedJobIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Set.Spec.Source = v1alpha1.MigrationSource{}
+	job := func(version, expect string) *v1alpha1.MigrationJob {
+		return &v1alpha1.MigrationJob{
+			Framework: v1alpha1.FrameworkGolangMigrate, Version: version, Expect: []string{expect},
+			Template: v1alpha1.JobTemplate{Image: "registry.example/desk:" + version, Command: []string{"true"}},
+		}
+	}
+	b.Set.Spec.Job = job("v1", "7")
+	b.settle(t)
+	acme := b.Tenant("acme", b.Host("acme"))
+	b.Create(t, acme)
+	b.pass(t, acme)
+	schema := acme.Status.Schema
+	ends := func(table string) {
+		t.Helper()
+		j, secret := b.theJob(t), &corev1.Secret{}
+		secret.Namespace, secret.Name = j.Namespace, j.Name
+		b.script(t, table)
+		b.Delete(t, j, secret) // as a garbage collector would
+		b.pass(t, acme)
+	}
+	ends(fmt.Sprintf("SET ROLE %q; CREATE TABLE %[2]s.schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL); INSERT INTO %[2]s.schema_migrations VALUES (7, false)",
+		"tn_"+b.Name+"__"+schema+"_owner", schema))
+	b.Expect(t, acme, operator.Ready())
+	b.pass(t, b.Set)
+
+	ship := func(j *v1alpha1.MigrationJob) {
+		t.Helper()
+		operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Job = j })
+		b.pass(t, b.Set)
+		b.pass(t, acme)
+	}
+	ship(job("v2", "8"))
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing))
+	ends("UPDATE " + schema + ".schema_migrations SET version = 8, dirty = true")
+	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonJobFailed))
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Rollout = &v1alpha1.Rollout{Paused: true} })
+	ship(job("v1", "7"))
+	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonJobIncomplete, "8", "broke off"))
+	b.sql(t, "UPDATE "+schema+".schema_migrations SET version = 7, dirty = false")
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	if got := operator.Query[string](t, b.AdminDSN, "SELECT digest FROM tenantry.tenant WHERE schema_name = $1", schema); got != b.Set.Status.Digest {
+		t.Errorf("the registry has digest %q, want %q", got, b.Set.Status.Digest)
+	}
+}
+
+// While a Job works, an edit of its set changes nothing that is said of it, nor does its end look like a failure.
+func TestSetIsEditedWhileAJobRuns(t *testing.T) {
+	t.Parallel()
+	b := byJobs(t)
+	acme := b.Tenant("acme", b.Host("acme"))
+	b.Create(t, acme)
+	b.pass(t, acme)
+	b.migrated(t, acme)
+	b.Delete(t, b.theJob(t))
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	edit := func(version, expect string) {
+		t.Helper()
+		operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Job.Version, ms.Spec.Job.Expect = version, []string{expect} })
+	}
+	edit("v2", "8")
+	b.pass(t, b.Set)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "to version v2"))
+	second := acme.Status.Digest
+	edit("v3", "9")
+	b.pass(t, acme) // before the set's own pass
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "still works on schema"))
+	if acme.Status.Digest != second {
+		t.Errorf("status.digest is %s while the Job goes to %s", acme.Status.Digest, second)
+	}
+	b.pass(t, b.Set)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "another version"))
+	job := b.theJob(t)
+	b.Await(t, operator.Soon, job, func(bool) error {
+		if job.Status.StartTime == nil {
+			return errors.New("the Job has not begun")
+		}
+		return nil
+	})
+	base := job.DeepCopy()
+	now := metav1.Now()
+	job.Status.CompletionTime, job.Status.Succeeded, job.Status.Active, job.Status.Ready, job.Status.Terminating = &now, 1, 0, new(int32(0)), new(int32(0))
+	job.Status.Conditions = []batchv1.JobCondition{
+		{Type: batchv1.JobSuccessCriteriaMet, Status: corev1.ConditionTrue}, {Type: batchv1.JobComplete, Status: corev1.ConditionTrue},
+	}
+	if err := b.Admin.Status().Patch(t.Context(), job, client.MergeFrom(base)); err != nil {
+		t.Fatal(err)
+	}
+	b.sql(t, "INSERT INTO "+acme.Status.Schema+".schema_migrations VALUES ('8')")
+	b.pass(t, acme)
+	if c := conditions.Get(acme, "Migrated"); c == nil || c.Reason != v1alpha1.ReasonProgressing {
+		t.Errorf("behind the end of the Job to v2, Migrated is %+v", c)
 	}
 }
 

@@ -68,7 +68,7 @@ func (j *jobRun) pass(ctx context.Context) (outcome, error) {
 		j.tenant.Status.Digest = j.digest
 		return at(j.scope, j.ms), nil
 	}
-	tried := j.let || j.job != nil && jobs.Target(j.job) == j.digest
+	tried := j.let || j.adrift() || j.job != nil && jobs.Target(j.job) == j.digest
 	begin, byPin, err := j.aim()
 	if !begin && !tried {
 		if err == nil && !byPin {
@@ -82,6 +82,9 @@ func (j *jobRun) pass(ctx context.Context) (outcome, error) {
 // there : the registry says that the tenant is at the set's version. It was told so by the framework's
 // table.
 func (j *jobRun) there() bool { return j.version == j.ms.Status.Version && j.scope.digest == j.digest }
+
+// adrift : a program was let into the schema, and nobody has seen since that it brought it to any version.
+func (j *jobRun) adrift() bool { return j.version != "" && j.scope.digest == "" }
 
 // look finds the tenant's Job. Before one that was let in is taken for ended or gone, which takes its login
 // away, the API server itself is asked: the cache may not know it yet.
@@ -156,6 +159,10 @@ func (j *jobRun) settle(ctx context.Context, begin, byPin bool, why error) (outc
 		return outcome{}, err
 	}
 	if !begin {
+		if broken := ledger.Broken(); broken != "" && j.adrift() {
+			return outcome{}, fault.NewInvalid(v1alpha1.ReasonJobIncomplete, "%s records that migration %s broke off, by a Job of another version; mend it, "+
+				"or let a version of the set do it", j.ms.Spec.Job.Framework, broken)
+		}
 		if why == nil {
 			return at(j.scope, j.ms), nil
 		}

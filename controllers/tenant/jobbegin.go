@@ -112,6 +112,7 @@ func (j *jobRun) attend(ctx context.Context) error {
 		if err := j.Jobs.Prepare(ctx, j.job, j.db, j.terms()); err != nil {
 			return err
 		}
+		j.scope.digest = "" // as the registry has it now
 	}
 	if start := j.job.Status.StartTime; start != nil && time.Since(start.Time) > quiet {
 		words += j.Jobs.Progress(ctx, j.job)
@@ -164,10 +165,10 @@ func (j *jobRun) judge(ctx context.Context, ledger frameworks.Ledger) error {
 	case jobs.StateOf(j.job) == jobs.Leaving:
 		return fault.NewInvalid(v1alpha1.ReasonJobFailed, "Job %s/%s was deleted before it had ended; %s", j.job.Namespace, j.job.Name, stays)
 	case jobs.StateOf(j.job) == jobs.Failed && len(jobs.Members(j.job)) == 1:
-		return fault.NewInvalid(v1alpha1.ReasonJobFailed, "%s; %s", j.Jobs.Failure(ctx, j.job), stays)
+		return fault.NewInvalid(v1alpha1.ReasonJobFailed, "%s; %s", j.Jobs.Failure(ctx, j.job, true), stays)
 	case jobs.StateOf(j.job) == jobs.Failed:
 		return fault.NewInvalid(v1alpha1.ReasonJobFailed, "%s; it had %d tenants, and did not bring this one there; %s",
-			j.Jobs.Failure(ctx, j.job), len(jobs.Members(j.job)), stays)
+			j.Jobs.Failure(ctx, j.job, false), len(jobs.Members(j.job)), stays)
 	}
 	if broken := ledger.Broken(); broken != "" {
 		return fault.NewInvalid(v1alpha1.ReasonJobIncomplete, "Job %s/%s ended well, but %s records that migration %s broke off; %s",

@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -11,9 +12,9 @@ import (
 	"github.com/tenantry/tenantry/internal/jobs"
 )
 
-// endStrayJob takes back what a Job was given whose set has files by now, is gone, or is not the tenant's any
-// more; ms is nil for these two. One of the same set that still runs is let run: nothing else may work on
-// the schema meanwhile.
+// endStrayJob takes back what a Job was given whose set has files by now, cannot be used, is gone, or is not the
+// tenant's any more; ms is nil where the set is not at hand. One of the same set that still runs is let run: nothing
+// else may work on the schema meanwhile, and what becomes of it has to show.
 func (r *Reconciler) endStrayJob(ctx context.Context, s *scope, ms *v1alpha1.MigrationSet) error {
 	who := client.ObjectKeyFromObject(s.tenant).String()
 	if r.Batches.Leave(s.wanted.UID) { // Its Job was not made yet.
@@ -21,6 +22,12 @@ func (r *Reconciler) endStrayJob(ctx context.Context, s *scope, ms *v1alpha1.Mig
 	}
 	if !s.observed.JobLogin {
 		return nil
+	}
+	if ms == nil {
+		var err error
+		if ms, err = r.namedSet(ctx, s); err != nil {
+			return err
+		}
 	}
 	if ms != nil {
 		found, err := r.Jobs.Find(ctx, ms, s.wanted.UID)
@@ -33,4 +40,20 @@ func (r *Reconciler) endStrayJob(ctx context.Context, s *scope, ms *v1alpha1.Mig
 	}
 	r.Permits.Gone(who, time.Now())
 	return s.db.FinishJobLogin(ctx, s.wanted.UID, s.wanted.Schema)
+}
+
+// namedSet is the set that the class names, whatever state it is in; nil if there is none.
+func (r *Reconciler) namedSet(ctx context.Context, s *scope) (*v1alpha1.MigrationSet, error) {
+	ref := s.class.Spec.MigrationSetRef
+	if ref == nil {
+		return nil, nil
+	}
+	ms := &v1alpha1.MigrationSet{}
+	if err := r.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, ms); err != nil {
+		if client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("read MigrationSet %s/%s: %w", ref.Namespace, ref.Name, err)
+		}
+		return nil, nil
+	}
+	return ms, nil
 }

@@ -33,7 +33,7 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 	if err == nil && ms.Spec.Job != nil {
 		return r.migrateByJob(ctx, s, ms)
 	}
-	if err == nil || fault.ReasonOf(err) == v1alpha1.ReasonMigrationSetNotFound {
+	if err == nil || fault.ReasonOf(err) != "" {
 		if err := r.endStrayJob(ctx, s, ms); err != nil {
 			return outcome{}, err
 		}
@@ -45,7 +45,7 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 		}
 		// A set in trouble stalls itself and new tenants; who runs on an older version of it works.
 		if f := fault.Of(err, ""); s.version != "" && f.Reason != "" && !pinnedElsewhere(s) {
-			s.tenant.Status.Digest = s.digest
+			s.tenant.Status.Digest = either(s.digest, s.tenant.Status.Digest)
 			return done(fmt.Sprintf("At version %s; nothing newer can be run: %s", s.version, f.Message)), nil
 		}
 		return outcome{}, err

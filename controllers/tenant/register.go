@@ -42,7 +42,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager, workers int) error {
 	c, err := ctrl.NewControllerManagedBy(mgr).
 		Named("tenant").
 		For(&v1alpha1.Tenant{}, changed).
-		Owns(&corev1.Secret{}, builder.OnlyMetadata, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		Owns(&corev1.Secret{}, builder.OnlyMetadata, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{}, notMade)).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(ofForeignSecret), builder.WithPredicates(ended)).
 		Owns(&networkingv1.Ingress{}).
 		Watches(&networkingv1.Ingress{}, handler.EnqueueRequestsFromMapFunc(r.ofIngress), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
@@ -122,7 +122,7 @@ func (w *gatewayWatch) add() error {
 	owner := handler.TypedEnqueueRequestForOwner[*gatewayv1.HTTPRoute](
 		w.manager.GetScheme(), mapper, &v1alpha1.Tenant{}, handler.OnlyControllerOwner())
 	if err := w.controller.Watch(source.Kind(w.manager.GetCache(), &gatewayv1.HTTPRoute{}, urgent[*gatewayv1.HTTPRoute]{owner, w.awaited},
-		predicate.TypedResourceVersionChangedPredicate[*gatewayv1.HTTPRoute]{})); err != nil {
+		predicate.TypedResourceVersionChangedPredicate[*gatewayv1.HTTPRoute]{}, answered)); err != nil {
 		return err
 	}
 	if err := w.controller.Watch(source.Kind(w.manager.GetCache(), &gatewayv1.HTTPRoute{},

@@ -92,6 +92,15 @@ func verdict(o client.Object) string {
 	return text.String()
 }
 
+// notMade keeps from a Tenant what it has just made itself. What somebody else makes in its name is found in its way
+// by the pass that wants to make it.
+var notMade = predicate.Funcs{CreateFunc: func(event.CreateEvent) bool { return false }}
+
+// answered is the same for routes, whose first event may bring the data plane's word already.
+var answered = predicate.TypedFuncs[*gatewayv1.HTTPRoute]{
+	CreateFunc: func(e event.TypedCreateEvent[*gatewayv1.HTTPRoute]) bool { return len(e.Object.Status.Parents) > 0 },
+}
+
 // ended lets only the end of an object through: then others may have its host or its name.
 var ended = predicate.Funcs{
 	CreateFunc:  func(event.CreateEvent) bool { return false },

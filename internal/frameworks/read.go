@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -29,6 +30,9 @@ type Ledger struct {
 	framework Framework
 	records   []record
 }
+
+// maxEntry bounds what a row names, in characters: a tenant's own login may be able to write there.
+const maxEntry = 1024
 
 var limit = strconv.Itoa(maxRows + 1)
 
@@ -63,6 +67,9 @@ func read(ctx context.Context, pool *pgxpool.Pool, framework Framework, schema, 
 		return ledger, fault.NewInvalid(ReasonLedgerUnusable, "%s.%s has more than %d rows", schema, t.name, maxRows)
 	}
 	for _, row := range rows {
+		if utf8.RuneCount(row[0]) > maxEntry {
+			return ledger, fault.NewInvalid(ReasonLedgerUnusable, "%s.%s has an entry of more than %d characters", schema, t.name, maxEntry)
+		}
 		ledger.records = append(ledger.records, record{string(row[0]), string(row[1])})
 	}
 	return ledger, nil

@@ -173,6 +173,7 @@ func TestTrapsAreNotRead(t *testing.T) {
 		"generated":       `CREATE TABLE schema_migrations (a text, version text GENERATED ALWAYS AS (a || '1') STORED)`,
 		"partitioned":     `CREATE TABLE schema_migrations (version text) PARTITION BY LIST (version)`,
 		"other columns":   `CREATE TABLE schema_migrations (revision text)`,
+		"long entry":      rails + `INSERT INTO schema_migrations VALUES (repeat('1', 100000))`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.exec(t, "DROP SCHEMA IF EXISTS acme CASCADE")

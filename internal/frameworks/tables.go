@@ -1,6 +1,9 @@
 package frameworks
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Framework is who writes the table.
 type Framework string
@@ -79,7 +82,7 @@ const maxRows = 20000
 
 // read selects entries and states.
 func (t table) read(schema string) string {
-	sql := "SELECT (" + t.entry + ")::pg_catalog.text, " + t.state + " FROM ONLY " + ident(schema, t.name) + " WHERE (" + t.entry + ") IS NOT NULL"
+	sql := "SELECT pg_catalog.left((" + t.entry + ")::pg_catalog.text, " + strconv.Itoa(maxEntry+1) + "), " + t.state + " FROM ONLY " + ident(schema, t.name) + " WHERE (" + t.entry + ") IS NOT NULL"
 	if t.order != "" {
 		sql += " ORDER BY " + t.order
 	}

@@ -128,6 +128,7 @@ func TestWords(t *testing.T) {
 		"password=hunter2 and more":            "password=*** and more",
 		`{"password": "hunter2"}`:              `{"password": ***`,
 		"PGPASSWORD=hunter2":                   "PGPASSWORD=***",
+		"SECRET_KEY=hunter2":                   "SECRET_KEY=***",
 	} {
 		if got := Words(text); got != want {
 			t.Errorf("%q becomes %q, want %q", text, got, want)

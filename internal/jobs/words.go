@@ -17,8 +17,9 @@ import (
 const maxWords = 400
 
 // Failure says in words why a Job failed: its own reason, and the Pod that ended last with its exit code
-// and last words. Pods that nobody may list leave them out.
-func (k *Keeper) Failure(ctx context.Context, job *batchv1.Job) string {
+// and, where quote says so, its last words: those of a Job for several tenants may quote another one's rows. Pods that
+// nobody may list leave them out.
+func (k *Keeper) Failure(ctx context.Context, job *batchv1.Job, quote bool) string {
 	text := fmt.Sprintf("Job %s/%s failed", job.Namespace, job.Name)
 	if reason := why(job); reason != "" {
 		text += " (" + reason + ")"
@@ -27,7 +28,11 @@ func (k *Keeper) Failure(ctx context.Context, job *batchv1.Job) string {
 	for _, pod := range slices.Backward(pods) {
 		for _, s := range pod.Status.ContainerStatuses {
 			if end := s.State.Terminated; end != nil && end.ExitCode != 0 {
-				return text + fmt.Sprintf("; Pod %s ended with code %d: %s", pod.Name, end.ExitCode, Words(cmp.Or(end.Message, end.Reason)))
+				words := fmt.Sprintf(" (kubectl logs -n %s %s)", pod.Namespace, pod.Name)
+				if quote {
+					words = ": " + Words(cmp.Or(end.Message, end.Reason))
+				}
+				return fmt.Sprintf("%s; Pod %s ended with code %d%s", text, pod.Name, end.ExitCode, words)
 			}
 		}
 	}
@@ -76,7 +81,7 @@ func waiting(pods []corev1.Pod) string {
 }
 
 // A password in an URL, or behind a word that says so.
-var secretParts = regexp.MustCompile(`(?i)(://[^:@/\s]*:)[^@\s]*(@)|((?:password|passwd|pwd|secret|token)["']?\s*[=:]\s*)\S+`)
+var secretParts = regexp.MustCompile(`(?i)(://[^:@/\s]*:)[^@\s]*(@)|((?:password|passwd|pwd|secret|token)[\w-]*["']?\s*[=:]\s*)\S+`)
 
 // Words makes of a program's output what may stand in a status: one line, its end, without what looks
 // like a password. The one of the Job's own login is worth nothing by the time that it is shown.

@@ -45,7 +45,8 @@ type JobLogin struct {
 // EnableJobLogin makes a login for a program that migrates one tenant, with a new password. It owns
 // nothing and may become one role: the owner of this tenant's schema, which its sessions are from the
 // start, so that a program that never heard of SET ROLE makes objects as the owner. A session of an
-// earlier program ends: two never work on one tenant. Faults: NotProvisioned,
+// earlier program ends: two never work on one tenant. The registry knows no digest of the tenant from then on: what
+// the program did, the framework's table tells. Faults: NotProvisioned,
 // SchemaRetained, NotOwner, InvalidSchemaName.
 func (db *DB) EnableJobLogin(ctx context.Context, uid string, terms JobTerms) (JobLogin, error) {
 	const what = "cannot let a Job into the tenant's schema"
@@ -82,7 +83,11 @@ func (db *DB) EnableJobLogin(ctx context.Context, uid string, terms JobTerms) (J
 		if err != nil {
 			return err
 		}
-		return script(ctx, tx, db.jobStatements(row, terms, verifier, exists, version)...)
+		if err := script(ctx, tx, db.jobStatements(row, terms, verifier, exists, version)...); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE tenantry.tenant SET digest = '' WHERE schema_name = $1`, schema)
+		return err
 	})
 	if err == nil {
 		err = db.endSessions(ctx, row, row.job())
