@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -141,20 +142,30 @@ func printFindings(out io.Writer, ms *v1alpha1.MigrationSet) {
 		if object == "" {
 			object = "-"
 		}
-		_, _ = fmt.Fprintf(w, "%s:%d\t%s\t%s\t%s\n", f.File, f.Line, f.Rule, object, needs)
+		_, _ = fmt.Fprintf(w, "%s:%d\t%s\t%s\t%s\n", plain(f.File), f.Line, plain(f.Rule), plain(object), needs)
 	}
 	_ = w.Flush()
 	shown := map[string]bool{}
 	_, _ = fmt.Fprintln(out)
 	for _, f := range lint.Findings {
 		if !shown[f.Rule] {
-			_, _ = fmt.Fprintf(out, "%s: %s.\n", f.Rule, f.Message)
+			_, _ = fmt.Fprintf(out, "%s: %s.\n", plain(f.Rule), plain(f.Message))
 		}
 		shown[f.Rule] = true
 	}
 	if more := total(lint) - len(lint.Findings); more > 0 {
 		_, _ = fmt.Fprintf(out, "... and %d more findings.\n", more)
 	}
+}
+
+// plain shows what would steer a terminal: names come from the files that are to be approved.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 func total(lint *v1alpha1.LintStatus) (n int) {

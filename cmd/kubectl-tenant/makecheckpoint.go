@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -122,9 +123,11 @@ func dump(ctx context.Context, config postgres.Config, schema, program string, s
 	return migrations.Relocate(out.String(), schema)
 }
 
-// environment is libpq's: the way to the database.
+// environment is libpq's: the way to the database, and nothing of the user's own, such as PGSERVICE, that would lead to
+// another one.
 func environment(config postgres.Config) (env []string, remove func(), err error) {
-	env = append(os.Environ(), "PGHOST="+config.Host(), "PGPORT="+strconv.Itoa(int(config.Port())), "PGUSER="+config.User(),
+	env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PG") })
+	env = append(env, "PGHOST="+config.Host(), "PGPORT="+strconv.Itoa(int(config.Port())), "PGUSER="+config.User(),
 		"PGPASSWORD="+config.Password(), "PGDATABASE="+config.Database())
 	if mode := config.SSLMode(); mode != "" {
 		env = append(env, "PGSSLMODE="+mode)

@@ -52,7 +52,8 @@ func TestMakeCheckpoint(t *testing.T) {
 	run := func(args ...string) (out, notes string, err error) {
 		var stdout, stderr bytes.Buffer
 		cmd := exec.CommandContext(t.Context(), plugin, append([]string{"make-checkpoint", "-n", w.Namespace}, args...)...)
-		cmd.Env = append(append(os.Environ(), program.Env...), "KUBECONFIG="+w.Plane.Kubeconfig, "HOME="+t.TempDir())
+		cmd.Env = append(append(os.Environ(), program.Env...), "KUBECONFIG="+w.Plane.Kubeconfig, "HOME="+t.TempDir(),
+			"PGSERVICE=another", "PGHOSTADDR=192.0.2.1") // a user's own way to another database
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		err = cmd.Run()
 		return stdout.String(), stderr.String(), err
