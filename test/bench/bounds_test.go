@@ -36,8 +36,8 @@ func BenchmarkAgainstBounds(b *testing.B) {
 	upgrades, more := upgradeRows(b, parallel)
 	b.StopTimer()
 	fmt.Printf("\nProvision: a product of %d tables in %d files, from Tenant objects to Ready. Upgrade: a column and an index.\n", tables, steps)
-	fmt.Printf("PostgreSQL %s with fsync on, %d connections for each login of the operator, %d for the bare program. The data plane's acceptance of routes is stood in for, on both sides.\n",
-		started.Postgres.Version, *connections, parallel)
+	fmt.Printf("PostgreSQL %s with fsync on, %d connections for each login of the operator, which works on %d Tenants at a time, %d for the bare program. The data plane's acceptance of routes is stood in for, on both sides.\n",
+		started.Postgres.Version, *connections, *workers, parallel)
 	fmt.Printf("Load of the machine before and after: %s, %s.\n\n", before, load())
 	rows = append(rows, upgrades...)
 	printTable(os.Stdout, rows)
@@ -57,6 +57,7 @@ func provisionRows(b *testing.B) (rows []row, parallel int, notes []string) {
 	like := provisionOurs(b, trial, false).like
 	parallel = bestParallelism(b, like)
 	*connections = cmp.Or(*connections, parallel)
+	*workers = cmp.Or(*workers, 2**connections) // one for each connection of both logins
 	wrote := map[bool][]string{}
 	by := func(short bool) func() cost {
 		return func() cost {

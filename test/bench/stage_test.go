@@ -27,7 +27,7 @@ import (
 var (
 	provisioned = flag.Int("tenants", 500, "how many tenants are provisioned")
 	upgraded    = flag.Int("fleet", 2000, "how many tenants are upgraded")
-	workers     = flag.Int("workers", 0, "how many Tenants the operator works on at a time; 0 for its default")
+	workers     = flag.Int("workers", 0, "how many Tenants the operator works on at a time; 0 for one for each of its connections")
 	connections = flag.Int("connections", 0, "how many connections each login of the operator opens to a database, as --database-connections; 0 for what is best for the bare program")
 	rounds      = flag.Int("rounds", 1, "how often each is measured, in turns with its bound")
 )
