@@ -344,6 +344,38 @@ func TestSetIsEditedWhileAJobRuns(t *testing.T) {
 	}
 }
 
+// Where only what is expected of a version changes, a tenant whose Job failed has not got there by its name.
+func TestFailedJobOfTheSameVersionIsNoUpdate(t *testing.T) {
+	t.Parallel()
+	b := byJobs(t)
+	acme := b.Tenant("acme")
+	b.Create(t, acme)
+	b.pass(t, acme)
+	b.migrated(t, acme)
+	b.Delete(t, b.theJob(t))
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Job.Expect = []string{"7", "8"} })
+	b.pass(t, b.Set)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing))
+	job, secret := b.theJob(t), &corev1.Secret{}
+	secret.Namespace, secret.Name = job.Namespace, job.Name
+	b.Delete(t, job, secret)
+	b.AwaitGone(t, operator.Soon, job)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonJobFailed))
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) {
+		ms.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{From: "Selector", Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"never": "true"}}}
+	})
+	b.pass(t, b.Set)
+	b.pass(t, acme)
+	b.pass(t, b.Set)
+	if b.Set.Status.UpdatedTenants != 0 {
+		t.Errorf("the set counts %d tenants as updated; the tenant says %+v at digest %q", b.Set.Status.UpdatedTenants, conditions.Get(acme, "Migrated"), acme.Status.Digest)
+	}
+}
+
 // A Job that runs into its deadline has failed, and goes when somebody asks for another try.
 func TestJobPastItsDeadline(t *testing.T) {
 	t.Parallel()

@@ -74,7 +74,7 @@ func (j *jobRun) pass(ctx context.Context) (outcome, error) {
 		if err == nil && !byPin {
 			return at(j.scope, j.ms), nil
 		}
-		return outcome{reason: v1alpha1.ReasonPinned, message: fmt.Sprintf("At version %s as pinned; MigrationSet %s has %s", j.version, j.ms.Name, j.ms.Status.Version)}, err
+		return j.asPinned(), err
 	}
 	return j.settle(ctx, begin, byPin, err)
 }
@@ -82,6 +82,10 @@ func (j *jobRun) pass(ctx context.Context) (outcome, error) {
 // there : the registry says that the tenant is at the set's version. It was told so by the framework's
 // table.
 func (j *jobRun) there() bool { return j.version == j.ms.Status.Version && j.scope.digest == j.digest }
+
+func (j *jobRun) asPinned() outcome {
+	return outcome{reason: v1alpha1.ReasonPinned, message: fmt.Sprintf("At version %s as pinned; MigrationSet %s has %s", j.version, j.ms.Name, j.ms.Status.Version)}
+}
 
 // adrift : a program was let into the schema, and nobody has seen since that it brought it to any version.
 func (j *jobRun) adrift() bool { return j.version != "" && j.scope.digest == "" }
@@ -159,9 +163,12 @@ func (j *jobRun) settle(ctx context.Context, begin, byPin bool, why error) (outc
 		return outcome{}, err
 	}
 	if !begin {
-		if broken := ledger.Broken(); broken != "" && j.adrift() {
+		if broken := ledger.Broken(); broken != "" && why == nil && j.adrift() {
 			return outcome{}, fault.NewInvalid(v1alpha1.ReasonJobIncomplete, "%s records that migration %s broke off, by a Job of another version; mend it, "+
 				"or let a version of the set do it", j.ms.Spec.Job.Framework, broken)
+		}
+		if why == nil && byPin {
+			return j.asPinned(), nil
 		}
 		if why == nil {
 			return at(j.scope, j.ms), nil

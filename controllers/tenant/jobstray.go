@@ -13,8 +13,9 @@ import (
 )
 
 // endStrayJob takes back what a Job was given whose set has files by now, cannot be used, is gone, or is not the
-// tenant's any more; ms is nil where the set is not at hand. One of the same set that still runs is let run: nothing
-// else may work on the schema meanwhile, and what becomes of it has to show.
+// tenant's any more; ms is nil where the set is not at hand. One of the same set that has not ended is let run: nothing
+// else may work on the schema meanwhile, and what becomes of it has to show. One that never began goes where the set
+// has no Jobs any more.
 func (r *Reconciler) endStrayJob(ctx context.Context, s *scope, ms *v1alpha1.MigrationSet) error {
 	who := client.ObjectKeyFromObject(s.tenant).String()
 	if r.Batches.Leave(s.wanted.UID) { // Its Job was not made yet.
@@ -30,11 +31,19 @@ func (r *Reconciler) endStrayJob(ctx context.Context, s *scope, ms *v1alpha1.Mig
 		}
 	}
 	if ms != nil {
-		found, err := r.Jobs.Find(ctx, ms, s.wanted.UID)
+		// The API server itself, as what is not there loses its login.
+		found, err := r.Jobs.FindLive(ctx, ms, s.wanted.UID)
 		if err != nil {
 			return err
 		}
-		if job := jobs.Latest(found); job != nil && (jobs.StateOf(job) == jobs.Running || jobs.StateOf(job) == jobs.Leaving) {
+		switch job := jobs.Latest(found); {
+		case job == nil || jobs.StateOf(job).Ended():
+		case ms.Spec.Job == nil && jobs.StateOf(job) == jobs.Preparing:
+			if err := r.Jobs.Delete(ctx, job); err != nil {
+				return err
+			}
+			return fault.NewWaiting(v1alpha1.ReasonProgressing, 2*time.Second, "Job %s/%s never began and has to go first", job.Namespace, job.Name)
+		default:
 			return fault.NewWaiting(v1alpha1.ReasonProgressing, jobAgain, "Job %s/%s still works on schema %s", job.Namespace, job.Name, s.wanted.Schema)
 		}
 	}

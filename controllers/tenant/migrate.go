@@ -45,7 +45,7 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 		}
 		// A set in trouble stalls itself and new tenants; who runs on an older version of it works.
 		if f := fault.Of(err, ""); s.version != "" && f.Reason != "" && !pinnedElsewhere(s) {
-			s.tenant.Status.Digest = either(s.digest, s.tenant.Status.Digest)
+			s.tenant.Status.Digest = s.digest
 			return done(fmt.Sprintf("At version %s; nothing newer can be run: %s", s.version, f.Message)), nil
 		}
 		return outcome{}, err

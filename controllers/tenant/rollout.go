@@ -108,7 +108,7 @@ func stay(s *scope, ms *v1alpha1.MigrationSet) (outcome, error) {
 	if err := recorded(s, ms); err != nil {
 		return outcome{}, err
 	}
-	s.tenant.Status.Digest = either(s.digest, s.tenant.Status.Digest)
+	s.tenant.Status.Digest = s.digest
 	return at(s, ms), nil
 }
 
