@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -67,6 +66,9 @@ func (sh *shell) writeCheckpoint(ctx context.Context, reader client.Reader, name
 	if err := reader.Get(ctx, client.ObjectKey{Namespace: name.Namespace, Name: st.Binding.Name}, secret); err != nil {
 		return fmt.Errorf("read the tenant's login: %w", err)
 	}
+	if err := forgetOtherServers(); err != nil {
+		return err
+	}
 	config, err := postgres.ConfigFromKeys(parts(secret.Data))
 	if err != nil {
 		return err
@@ -123,11 +125,22 @@ func dump(ctx context.Context, config postgres.Config, schema, program string, s
 	return migrations.Relocate(out.String(), schema)
 }
 
-// environment is libpq's: the way to the database, and nothing of the user's own, such as PGSERVICE, that would lead to
-// another one.
+// forgetOtherServers takes out of the environment what would lead to another database of the user's, such as PGSERVICE:
+// both we and pg_dump go by it.
+func forgetOtherServers() error {
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "PG") {
+			if err := os.Unsetenv(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// environment is libpq's: the way to the database.
 func environment(config postgres.Config) (env []string, remove func(), err error) {
-	env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PG") })
-	env = append(env, "PGHOST="+config.Host(), "PGPORT="+strconv.Itoa(int(config.Port())), "PGUSER="+config.User(),
+	env = append(os.Environ(), "PGHOST="+config.Host(), "PGPORT="+strconv.Itoa(int(config.Port())), "PGUSER="+config.User(),
 		"PGPASSWORD="+config.Password(), "PGDATABASE="+config.Database())
 	if mode := config.SSLMode(); mode != "" {
 		env = append(env, "PGSSLMODE="+mode)

@@ -2,7 +2,6 @@ package tenant
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -192,72 +191,6 @@ func checkpoints(ms *v1alpha1.MigrationSet) (checksums []string) {
 		}
 	}
 	return checksums
-}
-
-// record keeps what each file was when a schema of this database first got it, so that a change of
-// it is found before any other tenant is touched.
-func (r *Reconciler) record(ctx context.Context, s *scope, set *migrations.Set, versions []migrations.Version) error {
-	var files []postgres.AppliedFile
-	for _, v := range versions {
-		m, ok := set.At(v)
-		if !ok || m.Repeatable {
-			continue
-		}
-		if _, known := r.recorded.Load(fileKey(s, v, m.Checksum)); !known {
-			files = append(files, postgres.AppliedFile{Version: string(v), Name: m.File, Checksum: m.Checksum})
-		}
-	}
-	if len(files) == 0 {
-		return nil
-	}
-	if _, err := s.db.RecordFiles(ctx, s.wanted.MigrationSet, files); err != nil {
-		return err
-	}
-	for _, f := range files {
-		r.recorded.Store(fileKey(s, migrations.Version(f.Version), f.Checksum), true)
-	}
-	return nil
-}
-
-func fileKey(s *scope, version migrations.Version, checksum string) recordKey {
-	return recordKey{s.tdb.UID, s.db.ServerStarted().UnixMicro(), s.wanted.MigrationSet, version, checksum}
-}
-
-// recordPart tells the registry how far a schema came that did not come to its target, or that was found above
-// it: an earlier pass may have ended before it recorded what it did. The login is to be proved anew, as it was not
-// looked at behind what was applied.
-func (r *Reconciler) recordPart(ctx context.Context, s *scope, set *migrations.Set, result migrations.Result, err error) error {
-	_, above := errors.AsType[*migrations.Downgrade](err)
-	at := set.Upto(result.To)
-	unborn := s.version == "" && s.digest == "" // It is to come to its first version, whatever the rollout is at.
-	if at == nil || !result.Read || !result.Fits && !above || unborn && !above || string(result.To) == s.version {
-		return nil
-	}
-	if _, err := s.db.Record(ctx, s.wanted.UID, s.wanted.Schema, string(result.To), at.Digest, ""); err != nil {
-		return err
-	}
-	s.version, s.digest = string(result.To), at.Digest
-	r.checked.Delete(s.tenant.UID)
-	return nil
-}
-
-// known are the versions whose files the schema has: all up to the target, or up to where a failure
-// left it, since an earlier pass may have ended before it recorded what it applied; none where the ledger
-// says that other files were.
-func known(set *migrations.Set, target migrations.Version, result migrations.Result, err error) []migrations.Version {
-	if err != nil && !result.Fits {
-		return nil
-	}
-	if err != nil {
-		target = result.To
-	}
-	var versions []migrations.Version
-	for i := range set.Migrations {
-		if v := set.Migrations[i].Version; v.Compare(target) <= 0 {
-			versions = append(versions, v)
-		}
-	}
-	return versions
 }
 
 // migrationSet returns the set that the class names, and its files unless it has a Job, if its controller
