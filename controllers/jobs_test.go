@@ -55,6 +55,19 @@ func (b *bench) migrated(t *testing.T, tenant *v1alpha1.Tenant) {
 	b.script(t, fmt.Sprintf(`SET ROLE %q; CREATE TABLE %[2]s.schema_migrations (version varchar PRIMARY KEY); INSERT INTO %[2]s.schema_migrations VALUES ('7')`, owner, tenant.Status.Schema))
 }
 
+// atFirst makes a tenant that a Job has brought to the set's first version.
+func (b *bench) atFirst(t *testing.T, hosts ...string) *v1alpha1.Tenant {
+	t.Helper()
+	acme := b.Tenant("acme", hosts...)
+	b.Create(t, acme)
+	b.pass(t, acme)
+	b.migrated(t, acme)
+	b.Delete(t, b.theJob(t))
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Ready())
+	return acme
+}
+
 // A tenant whose Job runs, or that is at the version, costs no write, also after a restart. This test does
 // not run beside others.
 func TestJobsCostNoWritesAtRest(t *testing.T) {
@@ -87,13 +100,7 @@ func TestJobsCostNoWritesAtRest(t *testing.T) {
 func TestReadyIsOfNowWhileAJobRuns(t *testing.T) {
 	t.Parallel()
 	b := byJobs(t)
-	acme := b.Tenant("acme", b.Host("acme"))
-	b.Create(t, acme)
-	b.pass(t, acme)
-	b.migrated(t, acme)
-	b.Delete(t, b.theJob(t))
-	b.pass(t, acme)
-	b.Expect(t, acme, operator.Ready())
+	acme := b.atFirst(t, b.Host("acme"))
 	b.pass(t, b.Set)
 	b.connection(t, map[string]string{"uri": strings.Replace(b.DSN, ":"+strconv.Itoa(b.Server.Port)+"/", ":"+closedPort(t)+"/", 1)})
 	b.restart(t)
@@ -296,13 +303,7 @@ func TestRevertedJobIsNotBelieved(t *testing.T) {
 func TestSetIsEditedWhileAJobRuns(t *testing.T) {
 	t.Parallel()
 	b := byJobs(t)
-	acme := b.Tenant("acme", b.Host("acme"))
-	b.Create(t, acme)
-	b.pass(t, acme)
-	b.migrated(t, acme)
-	b.Delete(t, b.theJob(t))
-	b.pass(t, acme)
-	b.Expect(t, acme, operator.Ready())
+	acme := b.atFirst(t, b.Host("acme"))
 	edit := func(version, expect string) {
 		t.Helper()
 		operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Job.Version, ms.Spec.Job.Expect = version, []string{expect} })
@@ -348,13 +349,7 @@ func TestSetIsEditedWhileAJobRuns(t *testing.T) {
 func TestFailedJobOfTheSameVersionIsNoUpdate(t *testing.T) {
 	t.Parallel()
 	b := byJobs(t)
-	acme := b.Tenant("acme")
-	b.Create(t, acme)
-	b.pass(t, acme)
-	b.migrated(t, acme)
-	b.Delete(t, b.theJob(t))
-	b.pass(t, acme)
-	b.Expect(t, acme, operator.Ready())
+	acme := b.atFirst(t)
 	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Job.Expect = []string{"7", "8"} })
 	b.pass(t, b.Set)
 	b.pass(t, acme)
