@@ -112,11 +112,11 @@ func (r *Reconciler) bringLogin(ctx context.Context, class *v1alpha1.TenantClass
 	l := &login{r: r, class: class, tdb: tdb, db: db, before: before}
 	gone := mode(class) == v1alpha1.LoginDedicated
 	if !gone && !slices.Contains(class.Spec.Databases, ref) { // A database that the class left, when the last tenant has.
-		n, err := l.tenants(ctx)
+		all, err := l.db.ClassLogins(ctx, string(class.UID))
 		if err != nil {
 			return nil, 0, err
 		}
-		gone = n == 0
+		gone = tenantsOf(all) == 0
 	}
 	if gone {
 		return l.leave(ctx)
@@ -268,28 +268,23 @@ func (l *login) retireOld(ctx context.Context, since metav1.Time, entry *v1alpha
 	return again, nil
 }
 
-// tenants counts those that the class's logins on the database can act for.
-func (l *login) tenants(ctx context.Context) (n int, err error) {
-	all, err := l.db.ClassLogins(ctx, string(l.class.UID))
+// tenantsOf counts those that logins can act for.
+func tenantsOf(all []postgres.ClassLoginState) (n int) {
 	for _, s := range all {
 		n += s.Tenants
 	}
-	return n, err
+	return n
 }
 
 // leave drops the class's logins on a database when no tenant is in them any more.
 func (l *login) leave(ctx context.Context) (*v1alpha1.SharedLoginStatus, time.Duration, error) {
-	left, err := l.tenants(ctx)
+	all, err := l.db.ClassLogins(ctx, string(l.class.UID))
 	if err != nil {
 		return nil, 0, err
 	}
 	// Of a class that is being deleted no Tenant is left: who went without the operator takes nobody out any more.
-	if left > 0 && l.class.DeletionTimestamp.IsZero() {
+	if tenantsOf(all) > 0 && l.class.DeletionTimestamp.IsZero() {
 		return l.before, loginPoll, nil
-	}
-	all, err := l.db.ClassLogins(ctx, string(l.class.UID))
-	if err != nil {
-		return nil, 0, err
 	}
 	for _, s := range all {
 		if err := l.db.DropClassLogin(ctx, string(l.class.UID), s.First); err != nil {

@@ -78,7 +78,7 @@ type linter struct {
 // Check reads a set's migrations in their order, and reports on those that are new: of each rule, at most
 // a thousand findings.
 func Check(set *migrations.Set, o Options) []Finding {
-	l := &linter{Options: o, schema: newSchema(), seen: map[Finding]bool{}, count: map[kindOf]int{}}
+	l := newLinter(o)
 	l.schema.ahead(set, o.New)
 	for i := range set.Migrations {
 		m := &set.Migrations[i]
@@ -86,25 +86,29 @@ func Check(set *migrations.Set, o Options) []Finding {
 			l.schema.learn(m)
 			continue
 		}
-		l.file, l.transactional = m.File, m.Transactional
-		l.altered, l.constraints = map[string][]string{}, map[string]bool{}
-		for j := range m.Statements {
-			l.judge(&m.Statements[j])
-		}
+		l.read(m.File, m.Transactional, m.Statements)
 	}
 	return l.findings
 }
 
 // CheckCheckpoint reports on a checkpoint, which runs on an empty schema.
 func CheckCheckpoint(c *migrations.Checkpoint, o Options) []Finding {
-	l := &linter{Options: o, schema: newSchema(), seen: map[Finding]bool{}, count: map[kindOf]int{}}
-	l.file, l.transactional = c.File, true
+	l := newLinter(o)
+	l.read(c.File, true, c.Statements())
+	return l.findings
+}
+
+func newLinter(o Options) *linter {
+	return &linter{Options: o, schema: newSchema(), seen: map[Finding]bool{}, count: map[kindOf]int{}}
+}
+
+// read judges the statements of a file.
+func (l *linter) read(file string, transactional bool, statements []migrations.Statement) {
+	l.file, l.transactional = file, transactional
 	l.altered, l.constraints = map[string][]string{}, map[string]bool{}
-	statements := c.Statements()
 	for i := range statements {
 		l.judge(&statements[i])
 	}
-	return l.findings
 }
 
 func (l *linter) judge(st *migrations.Statement) {

@@ -119,11 +119,15 @@ func (db *DB) InsertRevoked(ctx context.Context, schema string) (tables []string
 	return tables, err == nil, failed(err, what)
 }
 
-// recordedRelations are the tables of RevokeInsert by their numbers. A registry of before has names alone, until the
-// TenantDatabase is looked at once more.
+// recordsRelations : a registry of before has names alone, until the TenantDatabase is looked at once more.
+func recordsRelations(ctx context.Context, q querier) (known bool, err error) {
+	err = q.QueryRow(ctx, `SELECT to_regclass('tenantry.quota_relation') IS NOT NULL`).Scan(&known)
+	return known, err
+}
+
+// recordedRelations are the tables of RevokeInsert by their numbers.
 func recordedRelations(ctx context.Context, q querier, schema string) (relations []uint32, err error) {
-	var known bool
-	if err := q.QueryRow(ctx, `SELECT to_regclass('tenantry.quota_relation') IS NOT NULL`).Scan(&known); err != nil || !known {
+	if known, err := recordsRelations(ctx, q); err != nil || !known {
 		return nil, err
 	}
 	err = q.QueryRow(ctx, `SELECT ARRAY(SELECT relation FROM tenantry.quota_relation WHERE schema_name = $1)`, schema).Scan(&relations)
@@ -190,8 +194,7 @@ func (db *DB) RevokeInsert(ctx context.Context, uid, schema string) (changed boo
 		if err != nil {
 			return err
 		}
-		var known bool
-		if err := tx.QueryRow(ctx, `SELECT to_regclass('tenantry.quota_relation') IS NOT NULL`).Scan(&known); err != nil || !known {
+		if known, err := recordsRelations(ctx, tx); err != nil || !known {
 			return err
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO tenantry.quota_relation SELECT $1::text, c.oid FROM pg_catalog.pg_class c
