@@ -2,6 +2,7 @@ package migrations
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/test/platform"
@@ -171,6 +173,18 @@ func (db *database) dieInTheMiddle(t *testing.T, name string, how func(*platform
 	}
 }
 
+// connect opens so many of the migrator's connections.
+func (db *database) connect(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		conn, err := db.pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Release()
+	}
+}
+
 // dieAnywhere : some commits that did not wait for the disk are lost, and their rows of the ledger with them.
 // It returns how many calls were cut off.
 func (db *database) dieAnywhere(t *testing.T, name string, how func(*platform.Postgres) error) int32 {
@@ -189,13 +203,15 @@ func (db *database) dieAnywhere(t *testing.T, name string, how func(*platform.Po
 		queue <- targets[i]
 	}
 	close(queue)
+	db.connect(t, atOnce) // what is cut off should be a call at work
 	var running sync.WaitGroup
 	var cut atomic.Int32
 	moment := db.wire.queries.Load() + messages/2 + rand.N((tenants-atOnce)*messages)
 	for range atOnce {
 		running.Go(func() {
 			for target := range queue {
-				if _, err := Apply(t.Context(), db.pool, target, set, ""); fault.ReasonOf(err) == ReasonConnectionLost {
+				_, err := Apply(t.Context(), db.pool, target, set, "")
+				if _, connecting := errors.AsType[*pgconn.ConnectError](err); err != nil && !connecting {
 					cut.Add(1)
 				}
 			}
