@@ -33,7 +33,7 @@ type Result struct {
 // a call with nothing to do costs one round trip. The pool's login is the migrator.
 //
 // All pending transactional migrations up to the next one that is not go in one message, each in a
-// transaction of its own; in a schema that was only just made some of them share one. A lock that is taken is waited for in tries of t.LockTimeout with pauses.
+// transaction of its own. A lock that is taken is waited for in tries of t.LockTimeout with pauses.
 //
 // The Result tells what was done even with an error. The error is a typed one of Plan, a
 // *PartialError, or a *fault.Fault of the connection; all of them are faults.
@@ -58,8 +58,6 @@ type runner struct {
 	exists bool
 	// believed are the rows that the ledger is taken to have, as long as that was not compared.
 	believed []Applied
-	// newborn says that the schema is only just made, as far as is known.
-	newborn bool
 	// replay says that the schema has no ledger and is not empty: no checkpoint fits it.
 	replay bool
 	result Result
@@ -75,8 +73,8 @@ func (r *runner) apply(ctx context.Context, target Version) (Result, error) {
 		if done {
 			try = 1
 		}
-		if errors.Is(err, errUnlike) || errors.Is(err, errApart) {
-			continue // The ledger is read now.
+		if errors.Is(err, errUnlike) {
+			continue // It is read now.
 		}
 		if r.mayKnowBetter(ctx, err) {
 			continue
@@ -151,7 +149,7 @@ func (r *runner) found(applied []Applied) {
 
 // read believes once that a schema that was only just made has no ledger.
 func (r *runner) read(ctx context.Context, conn *pgconn.PgConn) (applied []Applied, exists bool, err error) {
-	if r.newborn = r.target.Empty; r.newborn {
+	if r.target.Empty {
 		r.target.Empty = false
 		return nil, false, nil
 	}

@@ -60,11 +60,14 @@ func (r *runner) runBatch(ctx context.Context, steps Steps, last bool) (int, err
 		return len(steps), err
 	}
 	r.rollback(ctx, conn)
-	committed := s.committed(f.done)
+	committed := 0
+	for _, seg := range s.segments[:f.done] {
+		if seg.commits {
+			committed++
+		}
+	}
 	r.exists = r.exists || committed > 0
 	switch {
-	case s.inCompany(f):
-		return committed, errApart
 	case f.done == 0 && f.step > 0:
 		// The server could not even read the message (its grammar refuses something that ours let
 		// pass), so nothing ran. What stands in front of the place is fine.
@@ -82,27 +85,22 @@ func (r *runner) runBatch(ctx context.Context, steps Steps, last bool) (int, err
 // in the log, so they are as durable as it is. A crash before it takes away ledger rows and effects
 // together.
 func (r *runner) compose(steps Steps) *script {
-	s := &script{places: r.together(steps)}
+	s := &script{}
 	for i, step := range steps {
 		m := step.Migration
-		at := s.places[i]
 		if i > 0 && steps[i-1].Migration.leaks() {
 			// In a transaction of its own, because the next one reads some settings as it begins.
 			s.own(i, "BEGIN")
 			s.own(i, cleanSession...)
 			s.own(i, "COMMIT")
 		}
-		if at.first {
-			s.own(i, "BEGIN")
-		}
-		if i > 0 && (at.first || at.strange) {
+		s.own(i, "BEGIN")
+		if i > 0 {
 			s.own(i, "RESET ALL") // a trigger may have set something
 		}
-		if at.first || at.strange {
-			s.own(i, r.target.settings("LOCAL")...)
-			if at.last < len(steps)-1 {
-				s.own(i, "SET LOCAL synchronous_commit = off")
-			}
+		s.own(i, r.target.settings("LOCAL")...)
+		if i < len(steps)-1 {
+			s.own(i, "SET LOCAL synchronous_commit = off")
 		}
 		if i == 0 && r.believed != nil {
 			s.compare(i, r.target.guard(), r.target.sameAs(r.believed))
@@ -120,9 +118,7 @@ func (r *runner) compose(steps Steps) *script {
 		for j := range m.Statements {
 			s.body(i, &m.Statements[j])
 		}
-		if at.last == i {
-			s.commit(i)
-		}
+		s.commit(i)
 	}
 	// Spares a round trip to clean up behind statements that leave nothing themselves. What they
 	// call by triggers and defaults might.

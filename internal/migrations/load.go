@@ -140,7 +140,7 @@ func read(s source) ([]Statement, error) {
 			c = temporary
 		}
 		st := Statement{SQL: p.sql(s), Line: line, Unparsed: unparsed, class: c, leaks: leaks(c, p) || unparsed != "" || stays, Notes: p.notes}
-		st.keepsRights, st.kin = unparsed == "" && keepsRights(answer), kin(answer)
+		st.keepsRights = unparsed == "" && keepsRights(answer)
 		if c == createsIndex || c == dropsIndex {
 			st.index = indexOf(s, p)
 		}

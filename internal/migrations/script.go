@@ -18,8 +18,6 @@ import (
 type script struct {
 	text     strings.Builder
 	segments []segment
-	// places say of each step with which others it shares a transaction.
-	places []place
 }
 
 // segment is one statement of a script.
@@ -67,16 +65,6 @@ func (s *script) ask(step int, sql string) { s.add(segment{step: step, asks: tru
 func (s *script) commit(step int)          { s.add(segment{step: step, commits: true}, "COMMIT") }
 func (s *script) body(step int, st *Statement) {
 	s.add(segment{step: step, body: st}, st.SQL)
-}
-
-// committed is how many steps were, if so many statements were done.
-func (s *script) committed(done int) (steps int) {
-	for _, seg := range s.segments[:done] {
-		if seg.commits {
-			steps = seg.step + 1
-		}
-	}
-	return steps
 }
 
 // failure is an error of a script and where it happened.

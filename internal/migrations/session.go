@@ -66,7 +66,7 @@ func (r *runner) mayKnowBetter(ctx context.Context, err error) bool {
 	if r.anew || !refused(err) {
 		return false
 	}
-	r.anew, r.target.Empty = true, r.newborn && !r.exists
+	r.anew = true
 	r.release(ctx)
 	r.pool.Reset()
 	return true

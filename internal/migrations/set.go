@@ -51,7 +51,6 @@ type Statement struct {
 	leaks bool
 	// keepsRights: see Migration.KeepsRights.
 	keepsRights bool
-	kin         kinship
 }
 
 // Migration is one step of a set: the statements of one file.
