@@ -342,14 +342,13 @@ func TestDryRunComparesCheckpoints(t *testing.T) {
 	verified := operator.Want{Condition: v1alpha1.ConditionCheckpointsVerified, Status: "True", Reason: v1alpha1.ReasonSucceeded, Message: []string{"checkpoint_0003.pgsql"}}
 	b.Expect(t, b.Set, operator.Ready(), verified)
 	b.noScratch(t)
-	// commands that made the table's columns tell whether the files ran one by one.
-	commands := func(tn *v1alpha1.Tenant) int {
-		return operator.Query[int](t, b.AdminDSN, "SELECT count(DISTINCT (xmin::text, cmin::text)) FROM pg_attribute WHERE attnum > 0 AND attrelid = '"+
-			tn.Status.Schema+".note'::regclass")
+	// transactions that wrote the ledger tell whether the files ran one by one.
+	transactions := func(tn *v1alpha1.Tenant) int {
+		return operator.Query[int](t, b.AdminDSN, "SELECT count(DISTINCT xmin::text) FROM "+tn.Status.Schema+".tenantry_migrations")
 	}
 	acme := b.tenant(t, "acme")
-	if n := commands(acme); n != 1 || acme.Status.Version != "3" {
-		t.Errorf("%d commands made the columns of the tenant, which is at version %q", n, acme.Status.Version)
+	if n := transactions(acme); n != 1 || acme.Status.Version != "3" {
+		t.Errorf("%d transactions made the tenant, which is at version %q", n, acme.Status.Version)
 	}
 	b.pass(t, b.Set)
 	b.ship(t)
@@ -358,8 +357,8 @@ func TestDryRunComparesCheckpoints(t *testing.T) {
 	b.Expect(t, b.Set, verified)
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Ready())
-	if n := commands(b.tenant(t, "globex")); n != 2 {
-		t.Errorf("%d commands made the columns of a tenant from a checkpoint and a migration", n)
+	if n := transactions(b.tenant(t, "globex")); n != 2 {
+		t.Errorf("%d transactions made a tenant from a checkpoint and a migration", n)
 	}
 	b.pass(t, b.Set)
 	b.steady(t, "passes over a set with checkpoints", []conditions.Object{b.Set, acme})
@@ -373,8 +372,8 @@ func TestDryRunComparesCheckpoints(t *testing.T) {
 	if st := b.Set.Status.Checkpoints; len(st) != 1 || st[0].State != v1alpha1.CheckpointRefused {
 		t.Errorf("checkpoints are %+v", st)
 	}
-	if n := commands(b.tenant(t, "initech")); n != 4 {
-		t.Errorf("%d commands made the columns of a tenant by a refused checkpoint, want the four migrations", n)
+	if n := transactions(b.tenant(t, "initech")); n != 4 {
+		t.Errorf("%d transactions made a tenant by a refused checkpoint, want the four migrations", n)
 	}
 	b.files(t, map[string]string{"checkpoint_0003.pgsql": "CREATE TABLE note (id bigint REFERENCES nowhere);\n"})
 	refused.Message = []string{"checkpoint_0003.pgsql line 1", `relation "nowhere" does not exist`}
