@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,6 +66,10 @@ func newTown(t *testing.T) town {
 		"proof":    func(c *v1alpha1.TenantClassSpec) { c.Domains = nil },
 		"unrouted": func(c *v1alpha1.TenantClassSpec) { c.Routing = nil },
 		"narrow":   func(c *v1alpha1.TenantClassSpec) { c.Routing.Gateway.ParentRefs[0].Name = w.narrowGateway(t) },
+		"broken": func(c *v1alpha1.TenantClassSpec) {
+			c.Routing.Gateway.ParentRefs[0].Name = w.brokenGateway(t)
+			c.Routing.Probe = &v1alpha1.ReachabilityProbe{IntervalSeconds: 5, TimeoutSeconds: 5}
+		},
 		"offering": func(c *v1alpha1.TenantClassSpec) {
 			c.Domains = &v1alpha1.DomainPolicy{Platform: []v1alpha1.PlatformDomain{{DomainSuffix: "platform." + w.Namespace + ".example"}}}
 		},
@@ -76,14 +84,40 @@ func newTown(t *testing.T) town {
 
 // narrowGateway makes a Gateway that takes other hosts only.
 func (w town) narrowGateway(t *testing.T) string {
-	g := &gatewayv1.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: "gateways", Name: w.Namespace}}
-	g.Spec.GatewayClassName = "edge"
-	g.Spec.Listeners = []gatewayv1.Listener{{
-		Name: "web", Port: 80, Protocol: gatewayv1.HTTPProtocolType, Hostname: new(gatewayv1.Hostname("*.elsewhere.example")),
-		AllowedRoutes: &gatewayv1.AllowedRoutes{Namespaces: &gatewayv1.RouteNamespaces{From: new(gatewayv1.NamespacesFromAll)}},
-	}}
-	w.Create(t, g)
+	return w.gateway(t, "narrow", gatewayv1.Listener{Port: 80, Hostname: new(gatewayv1.Hostname("*.elsewhere.example"))}).Name
+}
+
+// brokenGateway makes a Gateway whose data plane has lost its backends: it answers 502 to all.
+func (w town) brokenGateway(t *testing.T) string {
+	edge := httptest.NewServer(http.HandlerFunc(func(response http.ResponseWriter, _ *http.Request) {
+		response.WriteHeader(http.StatusBadGateway)
+	}))
+	t.Cleanup(edge.Close)
+	host, port, err := net.SplitHostPort(edge.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.ParseInt(port, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := w.gateway(t, "broken", gatewayv1.Listener{Port: int32(number)})
+	before := g.DeepCopy()
+	g.Status.Addresses = []gatewayv1.GatewayStatusAddress{{Value: host}}
+	if err := w.Admin.Status().Patch(t.Context(), g, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
 	return g.Name
+}
+
+// gateway makes a Gateway of the world's own with one listener for the routes of all namespaces.
+func (w town) gateway(t *testing.T, name string, listener gatewayv1.Listener) *gatewayv1.Gateway {
+	listener.Name, listener.Protocol = "web", gatewayv1.HTTPProtocolType
+	listener.AllowedRoutes = &gatewayv1.AllowedRoutes{Namespaces: &gatewayv1.RouteNamespaces{From: new(gatewayv1.NamespacesFromAll)}}
+	g := &gatewayv1.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: "gateways", Name: w.Namespace + "-" + name}}
+	g.Spec.GatewayClassName, g.Spec.Listeners = "edge", []gatewayv1.Listener{listener}
+	w.Create(t, g)
+	return g
 }
 
 // tenant creates a Tenant on the host of its own name; class is the world's, or one of the others.
@@ -146,7 +180,7 @@ func (w town) populate(t *testing.T) {
 	paused, held := w.tenant(t, "paused", "", suspended), w.tenant(t, "held", "holding", suspended)
 	pinned := w.tenant(t, "pinned", "", func(tn *v1alpha1.Tenant) { tn.Spec.Migrations = &v1alpha1.TenantMigrations{TargetVersion: "99"} })
 	unproved, plain := w.tenant(t, "unproved", "proof"), w.tenant(t, "plain", "unrouted")
-	narrow, fresh, dead := w.tenant(t, "narrow", "narrow"), w.tenant(t, "fresh", "holding"), w.tenant(t, "dead", "holding")
+	narrow, fresh, dead := w.tenant(t, "narrow", "narrow"), w.tenant(t, "fresh", "holding"), w.tenant(t, "dead", "broken")
 	greedy := w.tenant(t, "greedy", "offering")
 	going := w.tenant(t, "going", "holding", func(tn *v1alpha1.Tenant) {
 		tn.Spec.ClassName, tn.Spec.DeletionPolicy = w.Class.Name, v1alpha1.DeletionDelete
@@ -157,11 +191,12 @@ func (w town) populate(t *testing.T) {
 	w.Create(t, thief)
 
 	w.await(t, w.Class, operator.Ready())
-	for _, tenant := range []*v1alpha1.Tenant{acme, narrow, dead, going} {
+	for _, tenant := range []*v1alpha1.Tenant{acme, narrow, going} {
 		w.await(t, tenant, operator.Ready())
 	}
 	w.await(t, paused, operator.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonSuspended))
 	w.await(t, held, operator.Want{Condition: v1alpha1.ConditionRouted, Reason: v1alpha1.ReasonSuspended})
+	w.await(t, dead, operator.Waiting(v1alpha1.ConditionReachable, v1alpha1.ReasonProbeFailed))
 	w.AwaitWant(t, operator.Eventually, pinned, operator.Want{Condition: v1alpha1.ConditionMigrated, Reason: v1alpha1.ReasonUnknownVersion})
 	w.AwaitWant(t, operator.Eventually, unproved, operator.Want{Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonDomainUnverified})
 	w.AwaitReady(t, plain)
@@ -174,18 +209,6 @@ func (w town) populate(t *testing.T) {
 	operator.Exec(t, w.AdminDSN, "CREATE VIEW public.report AS SELECT * FROM "+going.Status.Schema+".note")
 	w.Delete(t, going)
 	w.AwaitWant(t, operator.Eventually, going, operator.Want{Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonDependentObjects})
-	w.sayUnreachable(t, dead)
-}
-
-// sayUnreachable writes what the operator writes when a host does not answer its probe.
-func (w town) sayUnreachable(t *testing.T, tenant *v1alpha1.Tenant) {
-	t.Helper()
-	w.Get(t, tenant)
-	before := tenant.DeepCopy()
-	tenant.Status.Domains[0].State, tenant.Status.Domains[0].Message = v1alpha1.DomainUnreachable, "GET / answers 502, not 200"
-	if err := w.Admin.Status().Patch(t.Context(), tenant, client.MergeFrom(before)); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // Each verdict, on real objects of a running operator.
@@ -220,7 +243,7 @@ func TestExplain(t *testing.T) {
 		"not looked at":        {explain.Query{Host: w.Host("fresh")}, explain.RouteNotAccepted, "fresh", "has not looked at the route yet"},
 		"no listener":          {explain.Query{Host: w.Host("narrow")}, explain.RouteNotAccepted, "narrow", "has no listener for this host, but web for *.elsewhere.example"},
 		"shadowed":             {explain.Query{Host: w.Host("stolen")}, explain.Shadowed, "stolen", "HTTPRoute " + w.Namespace + "/thief"},
-		"unreachable":          {explain.Query{Host: w.Host("dead")}, explain.Unreachable, "dead", "answers 502"},
+		"unreachable":          {explain.Query{Host: w.Host("dead")}, explain.Unreachable, "dead", "status 502, want status 200"},
 		"nobody wants it":      {explain.Query{Host: w.Host("nobody")}, explain.Unclaimed, "", "nobody wants it"},
 		"wanted in vain":       {explain.Query{Host: w.Host("greedy")}, explain.Unclaimed, "", "Tenant " + w.Namespace + "/greedy wants it"},
 	}
