@@ -13,15 +13,22 @@ import (
 
 // A login that worked is believed to work, without another log-in, until its proof is due. Nothing in
 // Kubernetes or in the catalogs tells that somebody set another password in the database, so that every
-// login is tried again at some time between 10 and 12.5 minutes after it was tried last, each at its own. A
-// pass that comes sooner for whatever reason tries none.
+// login is tried again at some time between 10 and 12.5 minutes after it was tried last, each at its own, and
+// while tenants are being made or migrated at the end of that time. A pass that comes sooner for whatever
+// reason tries none.
 const (
 	proofAge    = recheck
 	proofSpread = proofAge / 4
 )
 
-// due is when a tenant's login is to be tried again.
-func (s *scope) due(p proof) time.Time { return p.at.Add(proofAge + share(s.tenant, proofSpread)) }
+// due is when a tenant's login is to be tried again. A log-in costs as much as a migration of one column: those
+// of a fleet that is being upgraded can wait as long as any may.
+func (r *Reconciler) due(s *scope, p proof) time.Time {
+	if r.Busy() {
+		return p.at.Add(proofAge + proofSpread)
+	}
+	return p.at.Add(proofAge + share(s.tenant, proofSpread))
+}
 
 // recallProof takes over what the registry says was proved, if it was under the present circumstances. It
 // falls due in the course of the next ten minutes, each tenant's at its own time.
@@ -100,7 +107,7 @@ func (r *Reconciler) asksAnew(s *scope) bool {
 func (r *Reconciler) again(s *scope) time.Duration {
 	after := s.next()
 	p, ok := r.proofOf(s)
-	if left := time.Until(s.due(p)); ok && left > 0 && (s.again == 0 || left < after) {
+	if left := time.Until(r.due(s, p)); ok && left > 0 && (s.again == 0 || left < after) {
 		return max(left, time.Second)
 	}
 	return after

@@ -34,6 +34,41 @@ func TestNextPass(t *testing.T) {
 	}
 }
 
+// While tenants are being made or migrated, logins are tried at the end of their time, and not beyond it.
+func TestProofsWaitWhileTenantsAreMigrated(t *testing.T) {
+	r, s := &Reconciler{}, &scope{tenant: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{UID: "uid"}}}
+	own := proofAge + share(s.tenant, proofSpread)
+	if latest := proofAge + proofSpread; latest-own < 30*time.Second {
+		t.Fatalf("a share of %s tells nothing", own-proofAge)
+	}
+	for name, tt := range map[string]struct {
+		age      time.Duration
+		busy     bool
+		want     bool
+		comesFor time.Duration // the pass, if there is something to wait for
+	}{
+		"not yet":             {age: own - time.Minute, want: true, comesFor: time.Minute},
+		"due":                 {age: own + time.Second},
+		"busy, due":           {age: own + time.Second, busy: true, want: true, comesFor: proofAge + proofSpread - own - time.Second},
+		"busy, overdue":       {age: proofAge + proofSpread + time.Second, busy: true},
+		"busy, not yet":       {age: own - time.Minute, busy: true, want: true, comesFor: proofAge + proofSpread - own + time.Minute},
+		"no longer busy, due": {age: own + time.Second},
+	} {
+		r.worked.Store(0)
+		if tt.busy {
+			r.worked.Store(time.Now().UnixNano())
+		}
+		p := proof{at: time.Now().Add(-tt.age)}
+		r.checked.Store(s.tenant.UID, p)
+		if got := time.Now().Before(r.due(s, p)); got != tt.want {
+			t.Errorf("%s: believed %v, want %v", name, got, tt.want)
+		}
+		if got := r.again(s); tt.want && (got > tt.comesFor || got < tt.comesFor-time.Second) {
+			t.Errorf("%s: the next pass comes in %s, want %s", name, got, tt.comesFor)
+		}
+	}
+}
+
 // Tenants that were made together are not tried together for ever.
 func TestSharesSpread(t *testing.T) {
 	const n = 1000
