@@ -62,9 +62,11 @@ func (b *bench) atFirst(t *testing.T, hosts ...string) *v1alpha1.Tenant {
 	b.Create(t, acme)
 	b.pass(t, acme)
 	b.migrated(t, acme)
-	b.Delete(t, b.theJob(t))
+	job := b.theJob(t)
+	b.Delete(t, job)
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Ready())
+	b.AwaitGone(t, operator.Eventually, job) // the next one waits for its end
 	return acme
 }
 
@@ -234,7 +236,7 @@ func TestDeletedJobIsAFailure(t *testing.T) {
 	b.pass(t, acme)
 	job := b.theJob(t)
 	b.Delete(t, job)
-	b.AwaitGone(t, operator.Soon, job)
+	b.AwaitGone(t, operator.Eventually, job)
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonJobFailed, "was deleted before it had ended"))
 	b.pass(t, acme)
@@ -272,6 +274,7 @@ func TestRevertedJobIsNotBelieved(t *testing.T) {
 		b.script(t, table)
 		b.Delete(t, j, secret) // as a garbage collector would
 		b.pass(t, acme)
+		b.AwaitGone(t, operator.Eventually, j)
 	}
 	ends(fmt.Sprintf("SET ROLE %q; CREATE TABLE %[2]s.schema_migrations (version bigint PRIMARY KEY, dirty boolean NOT NULL); INSERT INTO %[2]s.schema_migrations VALUES (7, false)",
 		"tn_"+b.Name+"__"+schema+"_owner", schema))
@@ -343,6 +346,38 @@ func TestSetIsEditedWhileAJobRuns(t *testing.T) {
 	if c := conditions.Get(acme, "Migrated"); c == nil || c.Reason != v1alpha1.ReasonProgressing {
 		t.Errorf("behind the end of the Job to v2, Migrated is %+v", c)
 	}
+}
+
+// A Job that was let in by the set that the class named before is cut off, and no failure of the one that it names now.
+func TestClassNamesAnotherJobSetWhileAJobRuns(t *testing.T) {
+	t.Parallel()
+	b := byJobs(t)
+	acme := b.atFirst(t, b.Host("acme"))
+	other := &v1alpha1.MigrationSet{ObjectMeta: metav1.ObjectMeta{Namespace: b.Namespace, Name: "other"}}
+	other.Spec = *b.Set.Spec.DeepCopy()
+	other.Spec.Job.Version, other.Spec.Job.Expect = "w1", []string{"9"}
+	b.Create(t, other)
+	b.pass(t, other)
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Job.Version, ms.Spec.Job.Expect = "v2", []string{"8"} })
+	b.pass(t, b.Set)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "to version v2"))
+	first := b.theJob(t)
+
+	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { c.Spec.MigrationSetRef.Name = other.Name })
+	b.pass(t, b.Class)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "to version w1"))
+	if b.Get(t, other); other.Status.Rollout != nil && other.Status.Rollout.Stopped != nil {
+		t.Errorf("the rollout of the other set is stopped: %+v", other.Status.Rollout.Stopped)
+	}
+	b.Delete(t, first)
+	b.AwaitGone(t, operator.Eventually, first)
+	second := b.theJob(t)
+	b.Delete(t, second)
+	b.AwaitGone(t, operator.Eventually, second)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonJobFailed, "was deleted before it had ended"))
 }
 
 // Where only what is expected of a version changes, a tenant whose Job failed has not got there by its name.

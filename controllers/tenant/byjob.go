@@ -202,7 +202,9 @@ func (j *jobRun) failed(ctx context.Context, ledger frameworks.Ledger, work stri
 		return err
 	}
 	ours := j.job != nil && jobs.Target(j.job) == j.digest && jobs.Work(j.job, j.wanted.UID) == work
-	if !ours && !(j.let && j.job == nil) || j.attempts.knows(uid, work) {
+	// One that went to another version, or for another set, is no try of this one.
+	lost := j.let && j.job == nil && j.base.Status.Digest == j.digest
+	if !ours && !lost || j.attempts.knows(uid, work) {
 		return nil
 	}
 	err := j.judge(ctx, ledger)
