@@ -269,7 +269,7 @@ func TestDryRunHasALimit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.by.MigrationSet.DryRunLimit = 3 * time.Second
+	b.by.MigrationSet.DryRunLimit = 10 * time.Second
 	rolledOut := operator.Want{Condition: v1alpha1.ConditionRolledOut, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded}
 	b.Expect(t, b.Set, rolledOut)
 	operator.Update(t, b.Servers, b.Files, func(cm *corev1.ConfigMap) {
@@ -287,7 +287,7 @@ func TestDryRunHasALimit(t *testing.T) {
 	b.Get(t, b.Set)
 	b.Expect(t, b.Set, rolledOut)
 	st := b.Set.Status.DryRun
-	if st == nil || st.Result != v1alpha1.DryRunInconclusive || !strings.Contains(st.Message, "0004_idx.sql") || !strings.Contains(st.Message, "3s") {
+	if st == nil || st.Result != v1alpha1.DryRunInconclusive || !strings.Contains(st.Message, "0004_idx.sql") || !strings.Contains(st.Message, "10s") {
 		t.Errorf("dryRun is %+v", st)
 	}
 	if b.Set.Status.Version != "4" {

@@ -142,9 +142,9 @@ func TestLockedTable(t *testing.T) {
 func TestStatementTimeout(t *testing.T) {
 	onServers(t, func(t *testing.T, db *database) {
 		target := db.tenant(t, "acme")
-		target.StatementTimeout = 100 * time.Millisecond
+		target.StatementTimeout = time.Second
 		// Each statement has the time, not the message.
-		slow := mustLoad(t, twelve(map[int]string{2: "SELECT pg_sleep(0.06);\nSELECT pg_sleep(0.06);\nINSERT INTO effects VALUES (2);", 3: "SELECT\npg_sleep(9);"}))
+		slow := mustLoad(t, twelve(map[int]string{2: "SELECT pg_sleep(0.6);\nSELECT pg_sleep(0.6);\nINSERT INTO effects VALUES (2);", 3: "SELECT\npg_sleep(9);"}))
 		_, err := Apply(t.Context(), db.pool, target, slow, "")
 		const want = "0003_step.sql line 1: canceling statement due to statement timeout (57014); the schema stays at version 2"
 		if err == nil || err.Error() != want {

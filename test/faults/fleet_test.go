@@ -63,7 +63,7 @@ func newFleet(t *testing.T, n int) *fleet {
 	}
 	f.Set.Spec.LockTimeoutMilliseconds = 50
 	f.Set.Spec.Rollout = &v1alpha1.Rollout{
-		MaxInFlight: maxInFlight, ProgressDeadlineSeconds: int32(8 + n/50), FailureBudget: new(intstr.FromInt32(0)),
+		MaxInFlight: maxInFlight, ProgressDeadlineSeconds: int32(15 + n/50), FailureBudget: new(intstr.FromInt32(0)),
 	}
 	for _, name := range ringNames[:3] {
 		f.Set.Spec.Rollout.Rings = append(f.Set.Spec.Rollout.Rings, v1alpha1.RolloutRing{

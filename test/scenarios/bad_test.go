@@ -1,6 +1,8 @@
 package scenarios
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,7 +31,13 @@ func runBad(t *testing.T, rows map[string]bad) {
 			obj := row.do(t, w)
 			w.AwaitWant(t, operator.Eventually, obj, row.want...)
 			row.mend(t, w, obj)
-			w.AwaitWant(t, operator.Soon, obj, operator.Ready())
+			w.Await(t, operator.Soon, obj, func(bool) error { // by a watch
+				if slices.ContainsFunc(row.want, func(want operator.Want) bool { return want.Check(obj) != nil }) {
+					return nil
+				}
+				return fmt.Errorf("it still says what it did before: %v", row.want)
+			})
+			w.AwaitReady(t, obj)
 		})
 	}
 }

@@ -38,7 +38,7 @@ func TestEvents(t *testing.T) {
 	want := map[string]int{"Normal Ready Ready": 1}
 	await := func(when string) {
 		t.Helper()
-		operator.Poll(t, operator.Eventually, func() error { return differs(when, want, events(t, w, tenant)) })
+		operator.Poll(t, operator.Bookkeeping, func() error { return differs(when, want, events(t, w, tenant)) })
 	}
 	await("a new tenant")
 	write(t, w, map[string]string{"0004_bad.sql": "SELECT 1 FROM nowhere;\n"})
@@ -51,7 +51,7 @@ func TestEvents(t *testing.T) {
 	}
 	write(t, w, map[string]string{"0004_bad.sql": "SELECT 1;\n"})
 	w.AwaitWant(t, operator.Soon, tenant, operator.Ready())
-	operator.Poll(t, operator.Eventually, func() error {
+	operator.Poll(t, operator.Bookkeeping, func() error {
 		got := events(t, w, tenant)
 		return differs("Ready again", true, got["Normal Ready Ready"] > 1 || got["Normal Succeeded Migrated"] > 0)
 	})

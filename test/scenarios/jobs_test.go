@@ -136,6 +136,7 @@ func TestTenantDeletedWhileItsJobRuns(t *testing.T) {
 	f := newJobFleet(t, "a1", "a2")
 	f.ship(t, "-wait", filepath.Join(t.TempDir(), "never"))
 	job := f.awaitJob(t, "a1")
+	f.awaitJob(t, "a2")
 	secret := &corev1.Secret{}
 	if err := f.Admin.Get(t.Context(), client.ObjectKeyFromObject(job), secret); err != nil {
 		t.Fatal(err)

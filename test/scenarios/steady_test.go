@@ -40,7 +40,7 @@ func awaitTold(t *testing.T, w *operator.World, tn *v1alpha1.Tenant, host string
 	t.Helper()
 	claim := &v1alpha1.DomainClaim{}
 	claim.Name = domains.ClaimName(host)
-	w.Await(t, operator.Eventually, claim, func(bool) error {
+	w.Await(t, operator.Bookkeeping, claim, func(bool) error {
 		if err := w.Admin.Get(t.Context(), client.ObjectKeyFromObject(tn), tn); err != nil {
 			return err
 		}
@@ -74,6 +74,11 @@ func TestSteadyOperatorWritesNothing(t *testing.T) {
 		for _, host := range tn.Spec.Domains {
 			awaitTold(t, w, tn, host)
 		}
+	}
+	for _, tn := range []*v1alpha1.Tenant{tenant, second} { // Their news wait as well.
+		operator.Poll(t, operator.Bookkeeping, func() error {
+			return differs("events of "+tn.Name, true, events(t, w, tn)["Normal Ready Ready"] > 0)
+		})
 	}
 	writes := w.Writes(t)
 	for range 3 {
