@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -14,6 +15,8 @@ import (
 // its locks weigh on a customer who is served. After a restart each is tried once more.
 type attempts struct {
 	failed retries.Memory[types.UID, *fault.Fault]
+	// judged is of each Tenant the Job whose failure was noted last: it is there until the next one is made.
+	judged sync.Map // types.UID -> types.UID
 }
 
 // last returns the failure of the same work if it is too early to try again.
@@ -27,10 +30,10 @@ func (a *attempts) last(uid types.UID, of string, now time.Time) error {
 	return &again
 }
 
-// knows says whether the failure of this work was noted, however long ago.
-func (a *attempts) knows(uid types.UID, of string) bool {
-	_, _, known := a.failed.Last(uid, of)
-	return known
+// knows says whether the failure of just this Job was noted, however long ago.
+func (a *attempts) knows(uid, job types.UID) bool {
+	last, known := a.judged.Load(uid)
+	return known && last == job
 }
 
 // note keeps the outcome of a try. Only what an edit mends is kept; the rest is tried again soon.
@@ -43,4 +46,7 @@ func (a *attempts) note(uid types.UID, of string, err error, now time.Time) {
 }
 
 // forget drops what is kept of a Tenant that is gone.
-func (a *attempts) forget(uid types.UID) { a.failed.Forget(uid) }
+func (a *attempts) forget(uid types.UID) {
+	a.failed.Forget(uid)
+	a.judged.Delete(uid)
+}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -41,8 +43,9 @@ type jobRun struct {
 	digest string
 	// job is the tenant's latest, nil for none, or if the one that was let in is gone. Set by look.
 	job *batchv1.Job
-	// let says that a Job was let into the schema, and nobody has taken that back. Set by look.
-	let bool
+	// let says that a Job was let into the schema, and nobody has taken that back; cutOff, that it was one of a set that
+	// the class named before, which is at work. Set by look.
+	let, cutOff bool
 	// counts : a failure spends the rollout's budget. Set by permission.
 	counts bool
 	// atWork : the tenant keeps its place in the rollout. waits : it wants one, and is called when there is one.
@@ -101,6 +104,22 @@ func (j *jobRun) look(ctx context.Context) error {
 	}
 	if j.let && j.job != nil && jobs.StateOf(j.job).Ended() && jobs.Target(j.job) != j.base.Status.Digest {
 		j.job = nil // It ended long ago; the one that was let in, to where the status says, is no more.
+	}
+	if err == nil && j.let && j.job == nil {
+		err = j.lookElsewhere(ctx)
+	}
+	return err
+}
+
+// lookElsewhere finds a Job of another set at work on the schema. It is about to lose its login, and is no try of this
+// set's; nor does the tenant keep its place there.
+func (j *jobRun) lookElsewhere(ctx context.Context) error {
+	found, err := j.Jobs.FindAll(ctx, j.wanted.UID)
+	j.cutOff = slices.ContainsFunc(found, func(job batchv1.Job) bool {
+		return !jobs.StateOf(&job).Ended() && !metav1.IsControlledBy(&job, j.ms)
+	})
+	if j.cutOff {
+		j.Permits.Gone(client.ObjectKeyFromObject(j.tenant).String(), time.Now())
 	}
 	return err
 }
@@ -202,13 +221,15 @@ func (j *jobRun) failed(ctx context.Context, ledger frameworks.Ledger, work stri
 		return err
 	}
 	ours := j.job != nil && jobs.Target(j.job) == j.digest && jobs.Work(j.job, j.wanted.UID) == work
-	// One that went to another version, or for another set, is no try of this one.
-	lost := j.let && j.job == nil && j.base.Status.Digest == j.digest
-	if !ours && !lost || j.attempts.knows(uid, work) {
+	lost := j.let && j.job == nil && !j.cutOff
+	if !ours && !lost || ours && j.attempts.knows(uid, j.job.UID) {
 		return nil
 	}
 	err := j.judge(ctx, ledger)
 	j.attempts.note(uid, work, err, now)
+	if ours {
+		j.attempts.judged.Store(uid, j.job.UID)
+	}
 	j.Permits.End(ask, false, j.counts && rollout.Refused(fault.ReasonOf(err)), now)
 	return err
 }
