@@ -147,7 +147,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	}
 	first := r.meet(t)
 	// That the finalizer was missing says nothing of a Tenant from which somebody took it.
-	s := &scope{tenant: t, base: t.DeepCopy(), first: first, fresh: first && fresh, started: time.Now()}
+	s := &scope{tenant: t, base: t.DeepCopy(), first: first, fresh: first && fresh, started: time.Now(), busy: r.Busy()}
 	defer func() {
 		r.rest(s)
 		result.Priority = cmp.Or(result.Priority, nextPriority(result))

@@ -230,7 +230,7 @@ func (r *Reconciler) proved(s *scope) bool {
 		p, ok = r.recallProof(s)
 	}
 	if !ok || s.secretVersion == "" || p.secretVersion != s.secretVersion || p.login != loginKey(s) ||
-		p.asked != s.tenant.Annotations[v1alpha1.AnnotationReconcile] || !time.Now().Before(r.due(s, p)) || !s.canUse(p.user) {
+		p.asked != s.tenant.Annotations[v1alpha1.AnnotationReconcile] || !s.started.Before(s.due(p)) || !s.canUse(p.user) {
 		return false
 	}
 	s.user = p.user

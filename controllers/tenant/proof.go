@@ -23,8 +23,10 @@ const (
 
 // due is when a tenant's login is to be tried again. A log-in costs as much as a migration of one column: those
 // of a fleet that is being upgraded can wait as long as any may.
-func (r *Reconciler) due(s *scope, p proof) time.Time {
-	if r.Busy() {
+// Nor is a pass at one time of another mind than at another: what one part took for tried, the next one would
+// believe to have been tried just now.
+func (s *scope) due(p proof) time.Time {
+	if s.busy {
 		return p.at.Add(proofAge + proofSpread)
 	}
 	return p.at.Add(proofAge + share(s.tenant, proofSpread))
@@ -107,7 +109,7 @@ func (r *Reconciler) asksAnew(s *scope) bool {
 func (r *Reconciler) again(s *scope) time.Duration {
 	after := s.next()
 	p, ok := r.proofOf(s)
-	if left := time.Until(r.due(s, p)); ok && left > 0 && (s.again == 0 || left < after) {
+	if left := time.Until(s.due(p)); ok && left > 0 && (s.again == 0 || left < after) {
 		return max(left, time.Second)
 	}
 	return after

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/postgres"
 )
 
 // A tenant comes back when its login is to be tried again, unless it has something to do before; and not at
@@ -36,34 +37,39 @@ func TestNextPass(t *testing.T) {
 
 // While tenants are being made or migrated, logins are tried at the end of their time, and not beyond it.
 func TestProofsWaitWhileTenantsAreMigrated(t *testing.T) {
-	r, s := &Reconciler{}, &scope{tenant: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{UID: "uid"}}}
-	own := proofAge + share(s.tenant, proofSpread)
-	if latest := proofAge + proofSpread; latest-own < 30*time.Second {
+	tenant := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{UID: "uid"}}
+	own, latest := proofAge+share(tenant, proofSpread), proofAge+proofSpread
+	if latest-own < 30*time.Second {
 		t.Fatalf("a share of %s tells nothing", own-proofAge)
 	}
 	for name, tt := range map[string]struct {
 		age      time.Duration
 		busy     bool
-		want     bool
-		comesFor time.Duration // the pass, if there is something to wait for
+		want     bool          // it is believed
+		comesFor time.Duration // the pass behind
 	}{
-		"not yet":             {age: own - time.Minute, want: true, comesFor: time.Minute},
-		"due":                 {age: own + time.Second},
-		"busy, due":           {age: own + time.Second, busy: true, want: true, comesFor: proofAge + proofSpread - own - time.Second},
-		"busy, overdue":       {age: proofAge + proofSpread + time.Second, busy: true},
-		"busy, not yet":       {age: own - time.Minute, busy: true, want: true, comesFor: proofAge + proofSpread - own + time.Minute},
-		"no longer busy, due": {age: own + time.Second},
+		"not yet":       {age: own - time.Minute, want: true, comesFor: time.Minute},
+		"due":           {age: own + time.Second, comesFor: recheck}, // where it could not be tried
+		"busy, not yet": {age: own - time.Minute, busy: true, want: true, comesFor: latest - own + time.Minute},
+		"busy, due":     {age: own + time.Second, busy: true, want: true, comesFor: latest - own - time.Second},
+		"busy, overdue": {age: latest + time.Second, busy: true, comesFor: recheck},
 	} {
-		r.worked.Store(0)
-		if tt.busy {
-			r.worked.Store(time.Now().UnixNano())
+		r, s := &Reconciler{}, &scope{tenant: tenant, secretVersion: "1", started: time.Now(), busy: tt.busy}
+		s.observed.Roles.App, s.observed.AppCanLogin, s.db = "app", true, &postgres.DB{}
+		s.tdb, s.class = &v1alpha1.TenantDatabase{}, &v1alpha1.TenantClass{}
+		p := proof{secretVersion: "1", user: "app", login: loginKey(s), at: s.started.Add(-tt.age)}
+		r.checked.Store(tenant.UID, p)
+		for range 2 { // Nothing that comes in between makes the pass change its mind.
+			if got := r.proved(s); got != tt.want {
+				t.Errorf("%s: believed %v, want %v", name, got, tt.want)
+			}
+			r.work(s)
 		}
-		p := proof{at: time.Now().Add(-tt.age)}
-		r.checked.Store(s.tenant.UID, p)
-		if got := time.Now().Before(r.due(s, p)); got != tt.want {
-			t.Errorf("%s: believed %v, want %v", name, got, tt.want)
+		r.rest(s)
+		if got := r.newProof(s).at; got.Equal(p.at) != tt.want {
+			t.Errorf("%s: tried %s ago by what is remembered, and %s by what was before", name, time.Since(got), tt.age)
 		}
-		if got := r.again(s); tt.want && (got > tt.comesFor || got < tt.comesFor-time.Second) {
+		if got := r.again(s); got > tt.comesFor || got < tt.comesFor-time.Second {
 			t.Errorf("%s: the next pass comes in %s, want %s", name, got, tt.comesFor)
 		}
 	}

@@ -31,9 +31,10 @@ type scope struct {
 	begun bool
 	// firstSecret is the Secret that was made for the login of a schema that this pass made. Set by provision.
 	firstSecret *corev1.Secret
-	// started is when the pass began, works says that it makes or migrates the tenant.
-	started time.Time
-	works   bool
+	// started is when the pass began, and busy says that tenants were being made or migrated then; works says that it
+	// makes or migrates the tenant itself.
+	started     time.Time
+	busy, works bool
 
 	// class of the tenant. Set before the steps.
 	class *v1alpha1.TenantClass
