@@ -13,7 +13,7 @@ import (
 	"github.com/tenantry/tenantry/test/operator"
 )
 
-// within is far less than the ten minutes after which a class looks again without cause.
+// within is less than the half minute, or more, after which a class looks again without cause.
 const within = operator.Soon
 
 // A class hears of its own hosts' routes at once: what the data plane says of them, and that one is gone.
