@@ -355,7 +355,7 @@ func TestClassNamesAnotherJobSetWhileAJobRuns(t *testing.T) {
 	acme := b.atFirst(t, b.Host("acme"))
 	other := &v1alpha1.MigrationSet{ObjectMeta: metav1.ObjectMeta{Namespace: b.Namespace, Name: "other"}}
 	other.Spec = *b.Set.Spec.DeepCopy()
-	other.Spec.Job.Version, other.Spec.Job.Expect = "v2", []string{"8"} // It may be the same set by another name.
+	other.Spec.Job.Version, other.Spec.Job.Expect = "w1", []string{"9"}
 	b.Create(t, other)
 	b.pass(t, other)
 	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Job.Version, ms.Spec.Job.Expect = "v2", []string{"8"} })
@@ -367,7 +367,7 @@ func TestClassNamesAnotherJobSetWhileAJobRuns(t *testing.T) {
 	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { c.Spec.MigrationSetRef.Name = other.Name })
 	b.pass(t, b.Class)
 	b.pass(t, acme)
-	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "to version v2"))
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "to version w1"))
 	b.pass(t, other)
 	if n := other.Status.FailedTenants; n > 0 {
 		t.Errorf("%d tenants of the other set have failed", n)

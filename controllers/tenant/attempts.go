@@ -15,7 +15,7 @@ import (
 // its locks weigh on a customer who is served. After a restart each is tried once more.
 type attempts struct {
 	failed retries.Memory[types.UID, *fault.Fault]
-	// judged is of each Tenant the Job whose failure was noted last: it is there until the next one is made.
+	// judged is of each Tenant the Job whose failure was noted last, which may be there for a while.
 	judged sync.Map // types.UID -> types.UID
 }
 

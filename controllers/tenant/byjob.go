@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -43,9 +41,8 @@ type jobRun struct {
 	digest string
 	// job is the tenant's latest, nil for none, or if the one that was let in is gone. Set by look.
 	job *batchv1.Job
-	// let says that a Job was let into the schema, and nobody has taken that back; cutOff, that it was one of a set that
-	// the class named before, which is at work. Set by look.
-	let, cutOff bool
+	// let says that a Job was let into the schema, and nobody has taken that back. Set by look.
+	let bool
 	// counts : a failure spends the rollout's budget. Set by permission.
 	counts bool
 	// atWork : the tenant keeps its place in the rollout. waits : it wants one, and is called when there is one.
@@ -105,22 +102,6 @@ func (j *jobRun) look(ctx context.Context) error {
 	if j.let && j.job != nil && jobs.StateOf(j.job).Ended() && jobs.Target(j.job) != j.base.Status.Digest {
 		j.job = nil // It ended long ago; the one that was let in, to where the status says, is no more.
 	}
-	if err == nil && j.let && j.job == nil {
-		err = j.lookElsewhere(ctx)
-	}
-	return err
-}
-
-// lookElsewhere finds a Job of another set at work on the schema. It is about to lose its login, and is no try of this
-// set's; nor does the tenant keep its place there.
-func (j *jobRun) lookElsewhere(ctx context.Context) error {
-	found, err := j.Jobs.FindAll(ctx, j.wanted.UID)
-	j.cutOff = slices.ContainsFunc(found, func(job batchv1.Job) bool {
-		return !jobs.StateOf(&job).Ended() && !metav1.IsControlledBy(&job, j.ms)
-	})
-	if j.cutOff {
-		j.Permits.Gone(client.ObjectKeyFromObject(j.tenant).String(), time.Now())
-	}
 	return err
 }
 
@@ -132,6 +113,9 @@ func (j *jobRun) finish(ctx context.Context) error {
 		}
 	}
 	if j.job == nil {
+		if j.let { // Its place may be that in the rollout of another set.
+			j.Permits.Gone(client.ObjectKeyFromObject(j.tenant).String(), time.Now())
+		}
 		return nil
 	}
 	if len(jobs.Members(j.job)) > 1 && !jobs.StateOf(j.job).Ended() {
@@ -221,7 +205,8 @@ func (j *jobRun) failed(ctx context.Context, ledger frameworks.Ledger, work stri
 		return err
 	}
 	ours := j.job != nil && jobs.Target(j.job) == j.digest && jobs.Work(j.job, j.wanted.UID) == work
-	lost := j.let && j.job == nil && !j.cutOff
+	// One that went to another version, or was let in by a set that the class named before, is no try of this one.
+	lost := j.let && j.job == nil && j.base.Status.Digest == j.digest
 	if !ours && !lost || ours && j.attempts.knows(uid, j.job.UID) {
 		return nil
 	}

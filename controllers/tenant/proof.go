@@ -109,7 +109,11 @@ func (r *Reconciler) asksAnew(s *scope) bool {
 func (r *Reconciler) again(s *scope) time.Duration {
 	after := s.next()
 	p, ok := r.proofOf(s)
-	if left := time.Until(s.due(p)); ok && left > 0 && (s.again == 0 || left < after) {
+	left := time.Until(s.due(p))
+	if s.started.Before(s.due(p)) { // It may have fallen due during the pass, which believed it.
+		left = max(left, time.Second)
+	}
+	if ok && left > 0 && (s.again == 0 || left < after) {
 		return max(left, time.Second)
 	}
 	return after

@@ -16,15 +16,16 @@ import (
 // once, over and over, where the login could not be tried.
 func TestNextPass(t *testing.T) {
 	for name, tt := range map[string]struct {
-		due, again, wantLeast, wantMost time.Duration
+		due, took, again, wantLeast, wantMost time.Duration
 	}{
 		"at the proof's end":           {due: 12 * time.Minute, wantLeast: 11 * time.Minute, wantMost: 12 * time.Minute},
 		"something before":             {due: 12 * time.Minute, again: time.Minute, wantLeast: time.Minute, wantMost: time.Minute},
 		"the proof's end comes before": {due: 30 * time.Second, again: time.Minute, wantLeast: 29 * time.Second, wantMost: 30 * time.Second},
+		"due during the pass":          {due: -time.Minute, took: time.Hour, wantLeast: time.Second, wantMost: time.Second},
 		"overdue":                      {due: -time.Hour, wantLeast: recheck, wantMost: recheck},
 		"overdue, something before":    {due: -time.Hour, again: time.Minute, wantLeast: time.Minute, wantMost: time.Minute},
 	} {
-		r, s := &Reconciler{}, &scope{tenant: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{UID: "uid"}}, again: tt.again}
+		r, s := &Reconciler{}, &scope{tenant: &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{UID: "uid"}}, again: tt.again, started: time.Now().Add(-tt.took)}
 		r.checked.Store(s.tenant.UID, proof{at: time.Now().Add(tt.due - proofAge - share(s.tenant, proofSpread))})
 		if got := r.again(s); got < tt.wantLeast || got > tt.wantMost {
 			t.Errorf("%s: %s, want %s to %s", name, got, tt.wantLeast, tt.wantMost)

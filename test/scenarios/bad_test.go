@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,10 +21,6 @@ type bad struct {
 	mend func(t *testing.T, w *operator.World, obj object)
 }
 
-// byWatch is less than the minute after which whoever waits for somebody looks again, and enough for a database to be
-// prepared, a version to be tried on it, and a tenant to be made.
-const byWatch = 45 * time.Second
-
 func runBad(t *testing.T, rows map[string]bad) {
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -34,7 +29,7 @@ func runBad(t *testing.T, rows map[string]bad) {
 			obj := row.do(t, w)
 			w.AwaitWant(t, operator.Eventually, obj, row.want...)
 			row.mend(t, w, obj)
-			w.AwaitWant(t, byWatch, obj, operator.Ready())
+			w.AwaitWant(t, operator.Soon, obj, operator.Ready())
 		})
 	}
 }
