@@ -7,6 +7,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -207,14 +208,15 @@ func (j *jobRun) failed(ctx context.Context, ledger frameworks.Ledger, work stri
 	ours := j.job != nil && jobs.Target(j.job) == j.digest && jobs.Work(j.job, j.wanted.UID) == work
 	// One that went to another version, or was let in by a set that the class named before, is no try of this one.
 	lost := j.let && j.job == nil && j.base.Status.Digest == j.digest
-	if !ours && !lost || ours && j.attempts.knows(uid, j.job.UID) {
+	var job types.UID
+	if ours {
+		job = j.job.UID
+	}
+	if !ours && !lost || ours && j.attempts.knows(uid, work, job) {
 		return nil
 	}
 	err := j.judge(ctx, ledger)
-	j.attempts.note(uid, work, err, now)
-	if ours {
-		j.attempts.judged.Store(uid, j.job.UID)
-	}
+	j.attempts.noteJob(uid, work, job, err, now)
 	j.Permits.End(ask, false, j.counts && rollout.Refused(fault.ReasonOf(err)), now)
 	return err
 }

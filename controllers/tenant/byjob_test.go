@@ -31,9 +31,9 @@ func TestEveryJobThatFailsCounts(t *testing.T) {
 		return j.failed(t.Context(), frameworks.Ledger{}, work, rollout.Ask{Set: "app", Digest: digest})
 	}
 	due := func() { // as if the pause were over
-		why, _, _ := r.attempts.failed.Last(tenant.UID, work)
+		last, _, _ := r.attempts.failed.Last(tenant.UID, work)
 		r.attempts.failed.Forget(tenant.UID)
-		r.attempts.failed.Failed(tenant.UID, work, why, time.Now().Add(-time.Hour))
+		r.attempts.failed.Failed(tenant.UID, work, last, time.Now().Add(-time.Hour))
 	}
 	if err := try("first"); fault.ReasonOf(err) != v1alpha1.ReasonJobFailed {
 		t.Fatalf("the first failure: %v", err)
@@ -52,7 +52,7 @@ func TestEveryJobThatFailsCounts(t *testing.T) {
 		t.Errorf("the pause behind the second failure is %s, want about 4 minutes", after)
 	}
 	r.attempts.forget(tenant.UID)
-	if r.attempts.knows(tenant.UID, "second") {
+	if r.attempts.knows(tenant.UID, work, "second") {
 		t.Error("something is kept of a Tenant that is gone")
 	}
 }

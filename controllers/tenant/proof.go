@@ -109,12 +109,12 @@ func (r *Reconciler) asksAnew(s *scope) bool {
 func (r *Reconciler) again(s *scope) time.Duration {
 	after := s.next()
 	p, ok := r.proofOf(s)
-	left := time.Until(s.due(p))
-	if s.started.Before(s.due(p)) { // It may have fallen due during the pass, which believed it.
-		left = max(left, time.Second)
+	if !ok || !s.started.Before(s.due(p)) {
+		return after
 	}
-	if ok && left > 0 && (s.again == 0 || left < after) {
-		return max(left, time.Second)
+	// It may have fallen due during the pass, which believed it.
+	if left := max(time.Until(s.due(p)), time.Second); s.again == 0 || left < after {
+		return left
 	}
 	return after
 }

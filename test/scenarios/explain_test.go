@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -93,17 +92,10 @@ func (w town) brokenGateway(t *testing.T) string {
 		response.WriteHeader(http.StatusBadGateway)
 	}))
 	t.Cleanup(edge.Close)
-	host, port, err := net.SplitHostPort(edge.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	number, err := strconv.ParseInt(port, 10, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := w.gateway(t, "broken", gatewayv1.Listener{Port: int32(number)})
+	at := netip.MustParseAddrPort(edge.Listener.Addr().String())
+	g := w.gateway(t, "broken", gatewayv1.Listener{Port: int32(at.Port())})
 	before := g.DeepCopy()
-	g.Status.Addresses = []gatewayv1.GatewayStatusAddress{{Value: host}}
+	g.Status.Addresses = []gatewayv1.GatewayStatusAddress{{Value: at.Addr().String()}}
 	if err := w.Admin.Status().Patch(t.Context(), g, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
