@@ -98,7 +98,8 @@ func (r *runner) compose(steps Steps) *script {
 		if i > 0 {
 			s.own(i, "RESET ALL") // a trigger may have set something
 		}
-		s.own(i, r.target.settings("LOCAL")...)
+		s.own(i, r.target.role(i, len(steps)))
+		s.own(i, r.target.settings("LOCAL")[1:]...)
 		if i < len(steps)-1 {
 			s.own(i, "SET LOCAL synchronous_commit = off")
 		}
@@ -120,9 +121,9 @@ func (r *runner) compose(steps Steps) *script {
 		}
 		s.commit(i)
 	}
-	// Spares a round trip to clean up behind statements that leave nothing themselves. What they
-	// call by triggers and defaults might.
-	s.own(len(steps)-1, "SET SESSION AUTHORIZATION DEFAULT", "RESET ALL", "SELECT pg_catalog.pg_advisory_unlock_all()")
+	// Gives the role back, and spares a round trip to clean up behind statements that leave nothing themselves. What
+	// they call by triggers and defaults might.
+	s.own(len(steps)-1, "SET SESSION AUTHORIZATION DEFAULT", "RESET ROLE", "RESET ALL", "SELECT pg_catalog.pg_advisory_unlock_all()")
 	return s
 }
 
@@ -144,9 +145,9 @@ func (m *Migration) leaks() bool {
 	return false
 }
 
-// cleanSession is what DISCARD ALL does, in statements that may stand in a transaction.
+// cleanSession is what clean does, in statements that may stand in a transaction.
 var cleanSession = []string{
-	"SET SESSION AUTHORIZATION DEFAULT", "RESET ALL", "DEALLOCATE ALL", "CLOSE ALL", "UNLISTEN *",
+	"SET SESSION AUTHORIZATION DEFAULT", "RESET ROLE", "RESET ALL", "DEALLOCATE ALL", "CLOSE ALL", "UNLISTEN *",
 	"SELECT pg_catalog.pg_advisory_unlock_all()", "DISCARD PLANS", "DISCARD TEMP", "DISCARD SEQUENCES",
 }
 

@@ -90,6 +90,12 @@ func clean(ctx context.Context, conn *pgxpool.Conn) bool {
 	if err := conn.Conn().DeallocateAll(ctx); err != nil {
 		return false
 	}
-	_, err := pg.Exec(ctx, "DISCARD ALL").ReadAll()
-	return err == nil
+	// Servers before 15.9, 16.5 and 17.1 keep a role in mind that DISCARD ALL alone takes off, and go back to it behind
+	// the next SET LOCAL ROLE. DISCARD ALL wants a message of its own.
+	for _, sql := range []string{"RESET ROLE", "DISCARD ALL"} {
+		if _, err := pg.Exec(ctx, sql).ReadAll(); err != nil {
+			return false
+		}
+	}
+	return true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,8 @@ func TestNothingLeaksOutOfAMigration(t *testing.T) {
 	bodies := map[string]string{
 		"role in a DO block":  "DO $$ BEGIN EXECUTE 'SET ROLE other'; END $$;",
 		"no role at all":      "DO $$ BEGIN EXECUTE 'RESET ROLE'; END $$;",
+		"another by INSERT":   "INSERT INTO effects SELECT 'a', 'b' WHERE set_config('role', '@other@', false) IS NULL;",
+		"no role by INSERT":   "INSERT INTO effects SELECT 'a', 'b' WHERE set_config('role', 'none', false) IS NULL;",
 		"search_path":         "SET search_path = pg_catalog;",
 		"path by a function":  "SELECT set_config('search_path', 'pg_catalog', false);",
 		"lock_timeout":        "SET lock_timeout = '1h';",
@@ -52,10 +55,14 @@ func TestNothingLeaksOutOfAMigration(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				files := []File{
 					{Name: "1_a.sql", Content: []byte("CREATE TABLE effects (version text, who text);")},
-					{Name: "2_b.sql", Content: []byte(replaceRole(body, other.Owner))},
+					{Name: "2_b.sql", Content: []byte(strings.ReplaceAll(replaceRole(body, other.Owner), "@other@", other.Owner))},
 					{Name: "3_c.sql", Content: []byte(next)},
 				}
+				pid := db.sessionState(t, "SELECT pg_backend_pid()")
 				db.apply(t, target, mustLoad(t, files), "")
+				if now := db.sessionState(t, "SELECT pg_backend_pid()"); now != pid {
+					t.Error("the session was given up: a file began as somebody who may not")
+				}
 				if got, want := db.text(t, "SELECT * FROM "+ident(target.Schema, "effects")), `ü\|`+target.Owner; got != want {
 					t.Errorf("the next migration left %q, want %q", got, want)
 				}
@@ -65,6 +72,47 @@ func TestNothingLeaksOutOfAMigration(t *testing.T) {
 			})
 		}
 	})
+}
+
+// A message takes the role for all of its files, and none of it stays where one of them fails.
+func TestAFailedFileLeavesTheSessionAsItWas(t *testing.T) {
+	onServers(t, func(t *testing.T, db *database) {
+		const state = "SELECT current_user = session_user, current_setting('role'), current_setting('search_path')"
+		fresh := db.sessionState(t, state)
+		for i, third := range []string{"SELECT 1/0;", "DO $$ BEGIN EXECUTE 'RESET ROLE'; END $$;\nSELECT 1/0;"} {
+			target := db.tenant(t, fmt.Sprintf("acme%d", i))
+			_, err := db.applyWith(t.Context(), fast, target, mustLoad(t, []File{
+				{Name: "1_a.sql", Content: []byte("CREATE TABLE a (id int);")},
+				{Name: "2_b.sql", Content: []byte("CREATE TABLE b AS SELECT current_user::text AS who;")},
+				{Name: "3_c.sql", Content: []byte(third)},
+			}))
+			if err == nil {
+				t.Fatal("the third file passed")
+			}
+			if who := db.text(t, "SELECT * FROM "+ident(target.Schema, "b")); who != target.Owner {
+				t.Errorf("the second file ran as %q, want %q", who, target.Owner)
+			}
+			if got := db.sessionState(t, state); got != fresh {
+				t.Errorf("the pooled session is %s, want %s", got, fresh)
+			}
+		}
+	})
+}
+
+// To take a role is dear where the migrator has thousands (see Target.role): a message does it once.
+func TestAMessageTakesItsRoleOnce(t *testing.T) {
+	for files, want := range map[int]string{1: "SET LOCAL ROLE", 12: "SET SESSION ROLE"} {
+		set := mustLoad(t, twelve(nil)[:files])
+		steps, err := Plan(set, nil, set.Latest())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := (&runner{target: Target{Schema: "acme", Owner: "acme_owner"}, set: set}).compose(steps).text.String()
+		if strings.Count(text, want) != 1 || strings.Count(text, " ROLE \"acme_owner\"") != 1 ||
+			strings.Count(text, "SELECT pg_catalog.set_config('role', 'acme_owner', false) WHERE current_user") != files-1 {
+			t.Errorf("%d files: want one %s, and a look behind each file:\n%s", files, want, text)
+		}
+	}
 }
 
 func replaceRole(body, role string) string {
