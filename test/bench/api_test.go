@@ -73,6 +73,7 @@ func (s *stage) clear(b *testing.B) {
 		}
 		return err
 	})
+	s.vacuum(b)
 }
 
 // bareStatus writes a Tenant's status, and is answered by metadata alone, as the operator is.
