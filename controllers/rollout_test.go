@@ -132,10 +132,56 @@ func TestFailureStaysSaid(t *testing.T) {
 	b.restart(t)
 	b.pass(t, acme)
 	b.Expect(t, acme, failed)
+	// A file that cannot be read is no news of the one that failed.
+	for _, text := range []string{"ALTER TABEL note;", ""} {
+		operator.Update(t, b.Servers, b.Files, func(cm *corev1.ConfigMap) {
+			if cm.Data["0005_c5.sql"] = text; text == "" {
+				delete(cm.Data, "0005_c5.sql")
+			}
+		})
+		b.pass(t, b.Set)
+		b.pass(t, acme)
+		b.Expect(t, acme, failed)
+	}
 	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Rollout.Paused = false })
 	b.pass(t, b.Set)
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Ready())
 	b.pass(t, b.Set)
 	b.Expect(t, b.Set, operator.Want{Condition: v1alpha1.ConditionRolledOut, Reason: v1alpha1.ReasonFailureBudgetSpent})
+}
+
+// A set that does not let a tenant in any more is nothing to one that has its version, and said by one that does not
+// get the next, which works on. So a rollout's ring does not wait for it beyond the deadline.
+func TestSetForOtherNamespaces(t *testing.T) {
+	t.Parallel()
+	b := newBench(t).settle(t)
+	acme := b.tenant(t, "acme")
+	b.pass(t, b.Set)
+	allow := func(from *v1alpha1.AllowedNamespaces) {
+		t.Helper()
+		operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) {
+			ms.Spec.Rollout, ms.Spec.AllowedNamespaces = &v1alpha1.Rollout{}, from
+		})
+		b.pass(t, b.Set)
+		b.pass(t, acme)
+	}
+	allow(&v1alpha1.AllowedNamespaces{From: "Selector", Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"never": "true"}}})
+	b.Expect(t, acme, operator.Ready())
+	operator.Update(t, b.Servers, b.Files, func(cm *corev1.ConfigMap) { cm.Data["0004_c4.sql"] = "ALTER TABLE note ADD COLUMN c4 integer;\n" })
+	b.pass(t, b.Set)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonNamespaceNotAllowed, "spec.allowedNamespaces"))
+	for _, serves := range []string{v1alpha1.ConditionVerified, v1alpha1.ConditionIsolated} {
+		if !conditions.IsTrue(acme, serves) {
+			t.Errorf("%s is not True: the customer cannot work on", serves)
+		}
+	}
+	b.pass(t, b.Set)
+	b.Get(t, b.Set)
+	if st := b.Set.Status.Rollout; len(st.Rings) != 1 || st.Rings[0].Pending != 1 || st.CompletedAt != nil {
+		t.Errorf("the rollout is %+v, want that its ring waits", st)
+	}
+	allow(nil)
+	b.Expect(t, acme, operator.Ready())
 }

@@ -42,12 +42,7 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 			s.tenant.Status.Digest = s.digest
 			return at(s, ms), nil
 		}
-		// A set in trouble stalls itself and new tenants; who runs on an older version of it works.
-		if f := fault.Of(err, ""); s.version != "" && f.Reason != "" && !pinnedElsewhere(s) {
-			s.tenant.Status.Digest = s.digest
-			return done(fmt.Sprintf("At version %s; nothing newer can be run: %s", s.version, f.Message)), nil
-		}
-		return outcome{}, err
+		return r.withoutSet(ctx, s, err)
 	}
 	if err := r.baseline(ctx, s, ms, set); err != nil {
 		return outcome{}, err
@@ -70,6 +65,30 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{reason: v1alpha1.ReasonPinned, message: fmt.Sprintf("At version %s as pinned; MigrationSet %s has %s", g.target, ms.Name, set.Latest())}, nil
 	}
 	return at(s, ms), nil
+}
+
+// withoutSet is the outcome of a tenant whose set cannot be used. A set in trouble stalls itself and new tenants; who
+// runs on an older version of it works, and goes on saying what it failed with. One that the set does not let in any
+// more says so as soon as there is something that it does not get: nobody else would.
+func (r *Reconciler) withoutSet(ctx context.Context, s *scope, cause error) (outcome, error) {
+	f := fault.Of(cause, "")
+	if s.version == "" || f.Reason == "" || pinnedElsewhere(s) {
+		return outcome{}, cause
+	}
+	ms, err := r.namedSet(ctx, s)
+	if err != nil {
+		return outcome{}, err
+	}
+	if ms != nil && !pinned(s.tenant) {
+		if err := recorded(s, ms); err != nil {
+			return outcome{}, err
+		}
+		if f.Reason == v1alpha1.ReasonNamespaceNotAllowed && (s.version != ms.Status.Version || s.digest != ms.Status.Digest) {
+			return outcome{}, cause
+		}
+	}
+	s.tenant.Status.Digest = s.digest
+	return done(fmt.Sprintf("At version %s; nothing newer can be run: %s", s.version, f.Message)), nil
 }
 
 // hasPublished : a set whose files cannot be had, as when a registry is away after a restart, is nothing to

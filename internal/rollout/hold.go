@@ -16,36 +16,41 @@ func (p *Permits) Hold(a Ask) {
 // Rest gives back the place of a tenant that is not at work now. For what it waits it goes on waiting.
 func (p *Permits) Rest(tenant string, now time.Time) {
 	p.mu.Lock()
-	p.free(tenant, now)
+	var freed []*lane
+	for _, l := range p.lanes() {
+		if l.busy[tenant] {
+			delete(l.busy, tenant)
+			freed = append(freed, l)
+		}
+	}
+	p.call(now, freed...)
 }
 
-// Gone gives back what a tenant holds that is no more, or wants nothing.
+// Gone gives back what a tenant holds that is no more, or wants nothing: its place, and one that was kept for it
+// because it had been called.
 func (p *Permits) Gone(tenant string, now time.Time) {
 	p.mu.Lock()
 	for _, f := range p.fleets {
 		f.held = without(f.held, tenant)
-		for _, l := range f.lanes {
-			l.queue = without(l.queue, tenant)
-			delete(l.called, tenant)
-		}
 	}
-	p.free(tenant, now)
+	var freed []*lane
+	for _, l := range p.lanes() {
+		l.queue = without(l.queue, tenant)
+		_, called := l.called[tenant]
+		if called || l.busy[tenant] {
+			freed = append(freed, l)
+		}
+		delete(l.called, tenant)
+		delete(l.busy, tenant)
+	}
+	p.call(now, freed...)
 }
 
-// free gives a place back, calls who may come in its stead, and unlocks.
-func (p *Permits) free(tenant string, now time.Time) {
-	var freed *lane
+func (p *Permits) lanes() (all []*lane) {
 	for _, f := range p.fleets {
 		for _, l := range f.lanes {
-			if l.busy[tenant] {
-				delete(l.busy, tenant)
-				freed = l
-			}
+			all = append(all, l)
 		}
 	}
-	if freed == nil {
-		p.mu.Unlock()
-		return
-	}
-	p.call(freed, now)
+	return all
 }

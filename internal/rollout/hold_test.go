@@ -34,3 +34,22 @@ func TestWhoRestsIsCalled(t *testing.T) {
 	d.Gone("c", d.now)
 	d.wantWoken("the next", "e")
 }
+
+// Who was called and is no more, or wants nothing any more, leaves the place to the next at once: the end of its
+// pass finds that it was not called.
+func TestWhoWasCalledAndIsGoneLeavesTheTurn(t *testing.T) {
+	d := newDesk(t)
+	d.want("the first", true, d.Start(d.ask("a")))
+	for _, waits := range []string{"b", "c", "e"} {
+		d.want(waits, false, d.Start(d.ask(waits)))
+	}
+	d.Rest("a", d.now)
+	d.wantWoken("a place is free", "b")
+	d.Gone("b", d.now)
+	d.wantWoken("who was called is gone", "c")
+	d.Passed("b", d.now)
+	d.wantWoken("nothing is free")
+	d.want("the next", true, d.Start(d.ask("c")))
+	d.Gone("c", d.now)
+	d.wantWoken("one at work is gone", "e")
+}

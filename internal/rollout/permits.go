@@ -119,23 +119,21 @@ func (p *Permits) End(a Ask, succeeded, refused bool, now time.Time) {
 			f.fresh[a.Tenant] = now
 		}
 	}
-	p.call(l, now)
+	p.call(now, l)
 }
 
 // Passed tells that a tenant was looked at. If it was called and did not begin, it needs nothing any
 // more, and the next one is called.
 func (p *Permits) Passed(tenant string, now time.Time) {
 	p.mu.Lock()
-	for _, f := range p.fleets {
-		for _, l := range f.lanes {
-			if _, was := l.called[tenant]; was {
-				delete(l.called, tenant)
-				p.call(l, now)
-				return
-			}
+	var left []*lane
+	for _, l := range p.lanes() {
+		if _, was := l.called[tenant]; was {
+			delete(l.called, tenant)
+			left = append(left, l)
 		}
 	}
-	p.mu.Unlock()
+	p.call(now, left...)
 }
 
 // Counted takes over what a decision found: who failed, and how many may. Who was held by failures that
@@ -167,14 +165,16 @@ func (p *Permits) Forget(set string) {
 }
 
 // call tells as many as there are places for to come, and unlocks.
-func (p *Permits) call(l *lane, now time.Time) {
+func (p *Permits) call(now time.Time, lanes ...*lane) {
 	var woken []string
-	l.forgetLate(now, p.patience)
-	for p.wake != nil && len(l.queue) > 0 && (l.most <= 0 || len(l.busy)+len(l.called) < l.most) {
-		next := l.queue[0]
-		l.queue = l.queue[1:]
-		l.called[next] = now
-		woken = append(woken, next)
+	for _, l := range lanes {
+		l.forgetLate(now, p.patience)
+		for p.wake != nil && len(l.queue) > 0 && (l.most <= 0 || len(l.busy)+len(l.called) < l.most) {
+			next := l.queue[0]
+			l.queue = l.queue[1:]
+			l.called[next] = now
+			woken = append(woken, next)
+		}
 	}
 	p.unlockAndWake(woken)
 }

@@ -48,17 +48,19 @@ func (t Tenant) Key() string { return t.Namespace + "/" + t.Name }
 // refused are the reasons of Migrated that only an edit mends.
 var refused = []string{
 	v1alpha1.ReasonMigrationFailed, v1alpha1.ReasonChecksumChanged, v1alpha1.ReasonMigrationRemoved, v1alpha1.ReasonOutOfOrder,
-	v1alpha1.ReasonDowngradeRefused, v1alpha1.ReasonMigrationDecisionNeeded, v1alpha1.ReasonLedgerUnusable,
+	v1alpha1.ReasonMigrationDecisionNeeded, v1alpha1.ReasonLedgerUnusable,
 	v1alpha1.ReasonJobFailed, v1alpha1.ReasonJobIncomplete,
 }
 
 // Refused says whether a reason of Migrated is one that only an edit mends.
 func Refused(reason string) bool { return slices.Contains(refused, reason) }
 
-// untried are the reasons of Migrated by which nothing was tried.
+// untried are the reasons of Migrated by which nothing was tried. A version below the tenant's is most often that of its
+// pin, which is no word of the rollout's, also in the moment after it was lifted.
 var untried = []string{
 	v1alpha1.ReasonPending, v1alpha1.ReasonRolloutPending, v1alpha1.ReasonMigrationSetNotFound, v1alpha1.ReasonMigrationSetNotReady,
 	v1alpha1.ReasonNamespaceNotAllowed, v1alpha1.ReasonSharedNotMigrated, v1alpha1.ReasonUnknownVersion,
+	v1alpha1.ReasonDowngradeRefused,
 }
 
 // before are the conditions without which a pass does not come to the migration.

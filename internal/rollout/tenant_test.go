@@ -54,6 +54,11 @@ func TestObserve(t *testing.T) {
 			conditions{verdict("Migrated", no, "MigrationFailed", 1), verdict("Ready", no, "MigrationFailed", 2)},
 			Tenant{Trouble: trouble("MigrationFailed"), Since: minute(2)},
 		},
+		"pinned too low a moment ago": {
+			"3", version(4).Digest,
+			conditions{verdict("Migrated", no, "DowngradeRefused", 1), verdict("Ready", no, "DowngradeRefused", 2)},
+			Tenant{Trouble: trouble("DowngradeRefused"), Since: minute(2)},
+		},
 		"not tried": {
 			"3", version(4).Digest,
 			conditions{verdict("Migrated", no, "SharedNotMigrated", 1), verdict("Ready", no, "SharedNotMigrated", 2)},
