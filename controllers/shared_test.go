@@ -77,6 +77,35 @@ func TestSharedGrantsOfSet(t *testing.T) {
 	want()
 }
 
+// A shared schema that came back without its ledger, or with an empty one, is not migrated from the first file once
+// more; who drops it gets a new one.
+func TestSharedSchemaWithoutItsLedger(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Create(t, b.ConfigMap("auth-files", map[string]string{
+		"0001_account.sql": "CREATE TABLE IF NOT EXISTS account (id bigint PRIMARY KEY, credit int);",
+		"0002_credit.sql":  "UPDATE account SET credit = credit + 1;",
+	}))
+	set := b.Set.DeepCopy()
+	set.Name, set.Spec.Source.ConfigMaps[0].Name = "auth", "auth-files"
+	b.Database.Spec.Shared = &v1alpha1.SharedSchema{MigrationSetRef: v1alpha1.LocalReference{Name: "auth"}}
+	b.Create(t, set)
+	b.pass(t, set)
+	b.settle(t)
+	operator.Exec(t, b.AdminDSN, "INSERT INTO shared.account VALUES (1, 10)")
+	for _, loss := range []string{"DELETE FROM shared.tenantry_migrations", "DROP TABLE shared.tenantry_migrations"} {
+		operator.Exec(t, b.AdminDSN, loss)
+		b.pass(t, b.Database)
+		b.Expect(t, b.Database, operator.Stalled(v1alpha1.ConditionSharedMigrated, v1alpha1.ReasonLedgerUnusable, "shared is recorded at version 2"))
+		if credit := operator.Query[int](t, b.AdminDSN, "SELECT credit FROM shared.account"); credit != 10 {
+			t.Errorf("%s: credit is %d, want 10 as before", loss, credit)
+		}
+	}
+	operator.Exec(t, b.AdminDSN, "DROP SCHEMA shared CASCADE")
+	b.pass(t, b.Database)
+	b.Expect(t, b.Database, operator.Ready())
+}
+
 // A tenant's version that needs a version of the shared schema waits until it is there, whichever set is
 // shipped first; who has the version before works on.
 func TestRequiredSharedVersion(t *testing.T) {

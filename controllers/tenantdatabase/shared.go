@@ -34,18 +34,21 @@ func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error
 	if err != nil {
 		return "", err
 	}
-	owner, _, err := s.db.EnsureShared(ctx, shared.SchemaName, name)
+	is, _, err := s.db.EnsureShared(ctx, shared.SchemaName, name)
 	if err != nil {
 		return "", err
 	}
 	// The ledger decides every time: one schema a database is cheap to ask.
 	result, err := migrations.Apply(ctx, migrator.Pool(), migrations.Target{
-		Schema: shared.SchemaName, Owner: owner,
+		Schema: shared.SchemaName, Owner: is.Owner, Recorded: migrations.Version(is.Version),
 		LockTimeout:      time.Duration(ms.Spec.LockTimeoutMilliseconds) * time.Millisecond,
 		StatementTimeout: time.Duration(ms.Spec.StatementTimeoutSeconds) * time.Second,
 	}, set, set.Latest())
 	if result.Read { // otherwise nobody knows, and what was known still stands
 		s.tdb.Status.SharedVersion = string(result.To)
+		if recordErr := r.recordVersion(ctx, s, is, string(result.To)); recordErr != nil && err == nil {
+			err = recordErr
+		}
 	}
 	if recordErr := r.recordShared(ctx, s, name, set, result); recordErr != nil && err == nil {
 		err = recordErr
@@ -60,6 +63,13 @@ func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error
 		return "", err
 	}
 	return fmt.Sprintf("Shared schema %s is at version %s of MigrationSet %s", shared.SchemaName, result.To, ms.Name), nil
+}
+
+func (r *Reconciler) recordVersion(ctx context.Context, s *scope, is postgres.Shared, version string) error {
+	if version == is.Version {
+		return nil
+	}
+	return s.db.RecordShared(ctx, s.tdb.Spec.Shared.SchemaName, version)
 }
 
 // recordKey names a state of a set that a shared schema has come to, on a server that was not started anew.

@@ -188,11 +188,11 @@ func TestSteadyStateWritesNothing(t *testing.T) {
 		"AppliedFiles":   func() (bool, error) { _, err := db.AppliedFiles(t.Context(), "team/set"); return false, err },
 	}
 	must(db.EnsureMigrator(t.Context(), "team/set"))(t)
-	owner, _, err := db.EnsureShared(t.Context(), "shared", "team/set")
+	shared, _, err := db.EnsureShared(t.Context(), "shared", "team/set")
 	if err != nil {
 		t.Fatal(err)
 	}
-	exec(t, admin(t, db.Config().Database()), "CREATE TABLE shared.plan (id serial)", "ALTER TABLE shared.plan OWNER TO "+quote(owner))
+	exec(t, admin(t, db.Config().Database()), "CREATE TABLE shared.plan (id serial)", "ALTER TABLE shared.plan OWNER TO "+quote(shared.Owner))
 	for name, call := range steady {
 		if _, err := call(); err != nil {
 			t.Fatalf("%s: %v", name, err)

@@ -41,7 +41,8 @@ CREATE TABLE tenantry.domain (
 CREATE TABLE tenantry.shared_schema (
     schema_name   text COLLATE "C" PRIMARY KEY,
     owner_role    text NOT NULL UNIQUE,
-    migration_set text NOT NULL DEFAULT ''
+    migration_set text NOT NULL DEFAULT '',
+    version       text NOT NULL DEFAULT '' -- that of its ledger when it was last read
 );
 
 -- Files of migrations as they were when first applied to any schema of this database.

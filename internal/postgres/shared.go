@@ -18,6 +18,7 @@ type sharedState struct {
 	Registered  bool    `json:"registered"`
 	RegOwner    *string `json:"regOwner"`
 	RegSet      *string `json:"regSet"`
+	RegVersion  string  `json:"regVersion"`
 	IsTenants   bool    `json:"isTenants"`
 	HasOwner    bool    `json:"hasOwner"`
 	CanAct      bool    `json:"canAct"`
@@ -37,34 +38,46 @@ func validateShared(schema string) error {
 	return nil
 }
 
+// Shared is the shared schema as EnsureShared left it.
+type Shared struct {
+	// Owner is its role.
+	Owner string
+	// Version is what RecordShared last said of it, "" for a schema that was made since.
+	Version string
+}
+
 // EnsureShared makes the schema that all tenants of the database see, owned by a NOLOGIN role of
 // its own, and returns that role. Tenants get USAGE by the group role, and nothing on its tables
 // but what SetSharedGrants gives. With a set, that MigrationSet's login may act as the owner, and
 // no other's; EnsureMigrator must have been called for it. When all is there it writes nothing.
-func (db *DB) EnsureShared(ctx context.Context, schema, set string) (owner string, changed bool, err error) {
+func (db *DB) EnsureShared(ctx context.Context, schema, set string) (shared Shared, changed bool, err error) {
 	if err := validateShared(schema); err != nil {
-		return "", false, err
+		return Shared{}, false, err
 	}
-	owner, changed, err = db.ensureShared(ctx, schema, set)
-	return owner, changed, failed(err, "cannot prepare the shared schema "+schema)
+	shared, changed, err = db.ensureShared(ctx, schema, set)
+	return shared, changed, failed(err, "cannot prepare the shared schema "+schema)
 }
 
-func (db *DB) ensureShared(ctx context.Context, schema, set string) (owner string, changed bool, err error) {
+func (db *DB) ensureShared(ctx context.Context, schema, set string) (shared Shared, changed bool, err error) {
 	read := func(q querier) (s sharedState, todo []string, err error) {
 		s, err = db.readShared(ctx, q, schema, set)
 		if err != nil {
 			return s, nil, err
 		}
-		if owner = SharedOwnerRole(db.config.Database(), schema); s.RegOwner != nil {
-			owner = *s.RegOwner
+		shared = Shared{Owner: SharedOwnerRole(db.config.Database(), schema)}
+		if s.RegOwner != nil {
+			shared.Owner = *s.RegOwner
 		}
-		return s, s.statements(db.config.Database(), schema, owner, set), s.mayHave(schema, owner)
+		if s.SchemaOwner != nil {
+			shared.Version = s.RegVersion
+		}
+		return s, s.statements(db.config.Database(), schema, shared.Owner, set), s.mayHave(schema, shared.Owner)
 	}
 	s, todo, err := read(db.pool)
 	if err != nil || len(todo) == 0 && s.recorded(set) {
-		return owner, false, err
+		return shared, false, err
 	}
-	return owner, true, db.inTx(ctx, func(tx pgx.Tx) error {
+	return shared, true, db.inTx(ctx, func(tx pgx.Tx) error {
 		_, todo, err := read(tx)
 		if err != nil {
 			return err
@@ -73,10 +86,17 @@ func (db *DB) ensureShared(ctx context.Context, schema, set string) (owner strin
 			return err
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO tenantry.shared_schema (schema_name, owner_role, migration_set) VALUES ($1, $2, $3)
-			ON CONFLICT (schema_name) DO UPDATE SET migration_set = coalesce(nullif(excluded.migration_set, ''), shared_schema.migration_set)`,
-			schema, owner, set)
+			ON CONFLICT (schema_name) DO UPDATE SET migration_set = coalesce(nullif(excluded.migration_set, ''), shared_schema.migration_set), version = $4`,
+			schema, shared.Owner, set, shared.Version)
 		return err
 	})
+}
+
+// RecordShared keeps the version that the shared schema's ledger has, so that a ledger that is lost later is not taken
+// for that of a new schema. Where it is known already, nothing is written.
+func (db *DB) RecordShared(ctx context.Context, schema, version string) error {
+	_, err := db.pool.Exec(ctx, `UPDATE tenantry.shared_schema SET version = $2 WHERE schema_name = $1 AND version <> $2`, schema, version)
+	return failed(err, "cannot record the version of the shared schema "+schema)
 }
 
 func (db *DB) readShared(ctx context.Context, q querier, schema, set string) (s sharedState, err error) {

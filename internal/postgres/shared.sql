@@ -16,6 +16,7 @@ SELECT jsonb_build_object(
     'versionNum', (SELECT num FROM ver),
     'regOwner', (SELECT owner_role FROM reg),
     'regSet', (SELECT migration_set FROM reg),
+    'regVersion', coalesce((SELECT version FROM reg), ''),
     'isTenants', EXISTS (SELECT FROM tenantry.tenant WHERE schema_name = $1),
     'hasOwner', EXISTS (SELECT FROM own),
     'canAct', coalesce((SELECT pg_has_role(oid, CASE WHEN (SELECT num FROM ver) >= 160000 THEN 'SET' ELSE 'MEMBER' END) FROM own), false),

@@ -14,7 +14,8 @@ func TestSharedSchema(t *testing.T) {
 	database := db.Config().Database()
 	acme, login := newTenant(t, db, "acme")
 	migrator := must(db.EnsureMigrator(t.Context(), "team/shared"))(t)
-	owner, changed, err := db.EnsureShared(t.Context(), "shared", "team/shared")
+	made, changed, err := db.EnsureShared(t.Context(), "shared", "team/shared")
+	owner := made.Owner
 	if err != nil || !changed || owner != postgres.SharedOwnerRole(database, "shared") {
 		t.Fatalf("EnsureShared = %s, %v, %v", owner, changed, err)
 	}

@@ -113,12 +113,12 @@ var places = []place{
 		if text == sharedSchema {
 			return text, nil
 		}
-		owner, _, err := s.db.EnsureShared(t.Context(), text, "")
+		shared, _, err := s.db.EnsureShared(t.Context(), text, "")
 		if err != nil {
 			return "", err
 		}
-		got := s.look(t, "SELECT nspname FROM pg_namespace WHERE nspowner = $1::text::regrole", quoted(owner))
-		exec(t, s.admin, "DROP SCHEMA "+quoted(text), "DROP OWNED BY "+quoted(owner), "DROP ROLE "+quoted(owner))
+		got := s.look(t, "SELECT nspname FROM pg_namespace WHERE nspowner = $1::text::regrole", quoted(shared.Owner))
+		exec(t, s.admin, "DROP SCHEMA "+quoted(text), "DROP OWNED BY "+quoted(shared.Owner), "DROP ROLE "+quoted(shared.Owner))
 		exec(t, s.admin, "DELETE FROM tenantry.shared_schema WHERE schema_name <> '"+sharedSchema+"'")
 		return got, nil
 	}},

@@ -146,11 +146,11 @@ INSERT INTO offers VALUES (1, 'first'), (2, 'second');`
 func (s *stage) share(t *testing.T) {
 	t.Helper()
 	migrator := s.migrator(t, sharedSet)
-	owner, _, err := s.db.EnsureShared(t.Context(), sharedSchema, sharedSet)
+	shared, _, err := s.db.EnsureShared(t.Context(), sharedSchema, sharedSet)
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := migrations.Target{Schema: sharedSchema, Owner: owner}
+	target := migrations.Target{Schema: sharedSchema, Owner: shared.Owner}
 	if _, err := migrations.Apply(t.Context(), migrator.Pool(), target, load(t, sharedFiles), ""); err != nil {
 		t.Fatal(err)
 	}
