@@ -209,10 +209,13 @@ func (s *schema) altered(name string, commands []node, isNew bool) {
 		case "AT_AddColumn":
 			def := cmd.get("def", "ColumnDef")
 			column = name + "." + def.text("colname")
-			s.columns[column] = typeOf(def)
-			if isNew {
+			// One that IF NOT EXISTS leaves alone holds what it held, and nobody knows the columns of a table that
+			// no file made.
+			_, had := s.columns[column]
+			if isNew && !had && (s.known[name] || !cmd.flag("missing_ok")) {
 				s.added[column] = true
 			}
+			s.columns[column] = typeOf(def)
 		case "AT_AlterColumnType":
 			s.columns[column] = typeOf(cmd.get("def", "ColumnDef"))
 		case "AT_DropColumn":
