@@ -83,6 +83,7 @@ func TestShape(t *testing.T) {
 			{"ALTER DOMAIN positive SET DEFAULT 7", "type positive"},
 			{"CREATE COLLATION german (provider = icu, locale = 'de')", "objects pg_collation: 1"},
 			{"ALTER TABLE task RENAME title TO titel", "column titel"},
+			{"INSERT INTO task (state, title) VALUES ('done', 'hidden from its owner'); ALTER TABLE task FORCE ROW LEVEL SECURITY", "table task rows: 1"},
 			{"CREATE TABLE log_2027 PARTITION OF log FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')", "table log_2027"},
 		} {
 			found := strings.Join(first.Differences(shape("other"+string(rune('a'+i)), tt.sql)), "\n")
