@@ -69,6 +69,7 @@ const (
 	unsigned   = "'tenantry-approvals' with binding 'tenantry-approvals' denied request: whoever sets tenantry.dev/approve signs with the own name"
 	unentitled = "'tenantry-approvals' with binding 'tenantry-approvals' denied request: you may not approve versions"
 	kept       = "'tenantry-approvals' with binding 'tenantry-approvals' denied request: spec.lint asks for approvals"
+	unseen     = "'tenantry-approvals' with binding 'tenantry-approvals' denied request: approvals are asked for here, and what a Job runs"
 	strictOnly = "'tenantry-approvals' with binding 'tenantry-approvals' denied request: this namespace is labelled"
 )
 
@@ -82,6 +83,7 @@ var setsToApprove = map[string]string{
 	"by rule":  `{spec: {lint: {rules: [{name: drop-table, action: RequireApproval}]}}}`,
 	"approved": `{metadata: {annotations: {tenantry.dev/approve: d1.c1, tenantry.dev/approved-by: anna}}, spec: {lint: {policy: RequireApproval}}}`,
 	"strict":   `{metadata: {namespace: strict}, spec: {lint: {policy: RequireApproval, suppressions: Ignore}}}`,
+	"jobs":     `{` + strictly(byJob("a")) + `}`,
 }
 
 var approvalCases = map[string]approvalCase{
@@ -106,6 +108,22 @@ var approvalCases = map[string]approvalCase{
 	"a writer where all is asked for":           {writer, "strict", `spec: {lockTimeoutMilliseconds: 100}`, allowed},
 	"a writer asks for fewer there":             {writer, "strict", `spec: {lint: {suppressions: Honour}}`, kept},
 	"an approver asks for fewer there":          {approver, "strict", `spec: {lint: {policy: Warn}}`, allowed},
+	"a writer puts a Job in the files' place":   {writer, "asking", byJob("a"), unseen},
+	"an approver puts a Job there":              {approver, "asking", byJob("a"), allowed},
+	"a writer changes a Job":                    {writer, "jobs", byJob("b"), unseen},
+	"a writer changes all but a Job":            {writer, "jobs", `spec: {lockTimeoutMilliseconds: 100}`, allowed},
+	"a writer goes back to files":               {writer, "jobs", `spec: {job: null, source: {configMaps: [{name: a}]}}`, allowed},
+	"a writer puts a Job where nothing asks":    {writer, "plain", byJob("a"), allowed},
+}
+
+// strictly lets a spec ask for all approvals.
+func strictly(spec string) string {
+	return strings.Replace(spec, "spec: {", "spec: {lint: {policy: RequireApproval, suppressions: Ignore}, ", 1)
+}
+
+// byJob is a set's change to Jobs that run an image.
+func byJob(image string) string {
+	return `spec: {source: null, job: {framework: Django, version: "1", expect: [shop.0001_initial], template: {image: ` + image + `, command: [migrate]}}}`
 }
 
 // created are sets that a user makes.
@@ -118,6 +136,8 @@ var approvalsCreated = map[string]approvalCase{
 	"with an exception, where all is asked for":             {writer, "", `{metadata: {namespace: strict}, spec: {lint: {policy: RequireApproval, suppressions: Ignore, rules: [{name: Lock, action: Allow}]}}}`, strictOnly},
 	"that asks for all, where all is asked for":             {writer, "", `{metadata: {namespace: strict}, spec: {lint: {policy: RequireApproval, suppressions: Ignore}}}`, allowed},
 	"that asks for nothing, by one who may, where all must": {approver, "", `metadata: {namespace: strict}`, allowed},
+	"with a Job, where all is asked for":                    {writer, "", `{metadata: {namespace: strict}, ` + strictly(byJob("a")) + `}`, unseen},
+	"with a Job, where nothing is":                          {writer, "", `{` + byJob("a") + `}`, allowed},
 }
 
 // approvable is a set of the cases, made anew by an administrator.
