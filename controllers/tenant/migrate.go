@@ -79,11 +79,11 @@ func (r *Reconciler) withoutSet(ctx context.Context, s *scope, cause error) (out
 	if err != nil {
 		return outcome{}, err
 	}
-	if ms != nil && !pinned(s.tenant) {
+	if ms != nil && ms.Status.Digest != "" && !pinned(s.tenant) && !hasPublished(s, ms) {
 		if err := recorded(s, ms); err != nil {
 			return outcome{}, err
 		}
-		if f.Reason == v1alpha1.ReasonNamespaceNotAllowed && (s.version != ms.Status.Version || s.digest != ms.Status.Digest) {
+		if f.Reason == v1alpha1.ReasonNamespaceNotAllowed {
 			return outcome{}, cause
 		}
 	}

@@ -266,6 +266,7 @@ func TestFilesTogether(t *testing.T) {
 			[]string{had, "ALTER TABLE orders ADD CONSTRAINT n CHECK (note IS NOT NULL) NOT VALID", "ALTER TABLE orders ALTER note SET NOT NULL"}, "1", "set-not-null orders.note",
 		},
 		"a column of one file that another fills": {[]string{had, "ALTER TABLE orders ADD COLUMN x int", "UPDATE orders SET x = 1"}, "1", "backfill orders"},
+		"a column that a table before it had":     {[]string{had + "CREATE TABLE gone (id int, x int); DROP TABLE gone; CREATE TABLE gone (id int);", "ALTER TABLE gone ADD COLUMN IF NOT EXISTS x int", "UPDATE gone SET x = 1"}, "1", "backfill gone"},
 		"a column that IF NOT EXISTS leaves":      {[]string{had, "ALTER TABLE orders ADD COLUMN IF NOT EXISTS note text", "UPDATE orders SET note = ''"}, "1", "update-all-rows orders"},
 		"a column that tenants have":              {[]string{had, "ALTER TABLE orders ADD COLUMN x int", "UPDATE orders SET x = 1"}, "2", "update-all-rows orders"},
 		"a file that is no transaction":           {[]string{had, "BEGIN; ALTER TABLE orders ADD COLUMN x int; COMMIT; UPDATE orders SET x = 1"}, "1", "backfill orders"},

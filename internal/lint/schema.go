@@ -153,6 +153,7 @@ func (s *schema) create(relation node, isNew bool) {
 func (s *schema) forget(name string) {
 	delete(s.known, name)
 	delete(s.fresh, name)
+	maps.DeleteFunc(s.columns, func(column string, _ columnType) bool { return strings.HasPrefix(column, name+".") })
 }
 
 func (s *schema) rename(n node) {
@@ -212,7 +213,7 @@ func (s *schema) altered(name string, commands []node, isNew bool) {
 			// One that IF NOT EXISTS leaves alone holds what it held, and nobody knows the columns of a table that
 			// no file made.
 			_, had := s.columns[column]
-			if isNew && !had && (s.known[name] || !cmd.flag("missing_ok")) {
+			if isNew && (!cmd.flag("missing_ok") || !had && s.known[name]) {
 				s.added[column] = true
 			}
 			s.columns[column] = typeOf(def)

@@ -29,6 +29,10 @@ SELECT jsonb_build_object(
         SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = 'tenantry' AND c.relname = 'tenant' AND a.attname = 'baseline'),
+    'hasSharedVersion', EXISTS (
+        SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'tenantry' AND c.relname = 'shared_schema' AND a.attname = 'version'),
     'hasGroup', EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1),
     'noKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE oid IS NULL),
     'weakKeepers', (SELECT jsonb_agg(name ORDER BY name) FROM k WHERE NOT rolcreaterole),

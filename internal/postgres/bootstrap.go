@@ -52,17 +52,18 @@ var additions = []struct{ table, sql string }{
 
 // base is what Bootstrap compares and makes.
 type base struct {
-	Login          string `json:"login"`
-	Database       string `json:"database"`
-	SystemID       string `json:"systemID"`
-	DatabaseOID    uint32 `json:"databaseOID"`
-	HasRegistry    bool   `json:"hasRegistry"`
-	HasProof       bool   `json:"hasProof"`
-	HasAdoptions   bool   `json:"hasAdoptions"`
-	HasGroup       bool   `json:"hasGroup"`
-	GroupConnects  bool   `json:"groupConnects"`
-	PublicConnects bool   `json:"publicConnects"`
-	PublicCreates  bool   `json:"publicCreates"`
+	Login            string `json:"login"`
+	Database         string `json:"database"`
+	SystemID         string `json:"systemID"`
+	DatabaseOID      uint32 `json:"databaseOID"`
+	HasRegistry      bool   `json:"hasRegistry"`
+	HasProof         bool   `json:"hasProof"`
+	HasSharedVersion bool   `json:"hasSharedVersion"`
+	HasAdoptions     bool   `json:"hasAdoptions"`
+	HasGroup         bool   `json:"hasGroup"`
+	GroupConnects    bool   `json:"groupConnects"`
+	PublicConnects   bool   `json:"publicConnects"`
+	PublicCreates    bool   `json:"publicCreates"`
 	// Tables that the registry has.
 	Tables []string `json:"tables"`
 	// Keepers that are missing, lack CREATEROLE, that the operator may not act as, and that may not
@@ -186,6 +187,9 @@ func (b *base) statements() []string {
 	if b.HasRegistry && !b.HasAdoptions {
 		s = append(s, `ALTER TABLE tenantry.tenant ADD COLUMN IF NOT EXISTS adopted_at timestamptz,
 			ADD COLUMN IF NOT EXISTS baseline text NOT NULL DEFAULT ''`)
+	}
+	if b.HasRegistry && !b.HasSharedVersion {
+		s = append(s, "ALTER TABLE tenantry.shared_schema ADD COLUMN IF NOT EXISTS version text NOT NULL DEFAULT ''")
 	}
 	for _, a := range additions {
 		if !slices.Contains(b.Tables, a.table) {

@@ -169,6 +169,18 @@ func TestRegistryIsUpgraded(t *testing.T) {
 	if got := observe(t, other, tn); got.Proof != "proof" || got.Version != "1" || got.Digest != "digest" {
 		t.Errorf("the record is read back as %+v", got)
 	}
+	exec(t, db.Config(), "ALTER TABLE tenantry.shared_schema DROP COLUMN version")
+	for _, want := range []bool{true, false} {
+		if changed := must(db.Bootstrap(t.Context(), "marker", "shared"))(t); changed != want {
+			t.Errorf("Bootstrap of a registry without versions of shared schemas: changed is %v, want %v", changed, want)
+		}
+	}
+	if err := db.RecordShared(t.Context(), "shared", "7"); err != nil {
+		t.Fatal(err)
+	}
+	if is, changed, err := db.EnsureShared(t.Context(), "shared", ""); err != nil || changed || is.Version != "7" {
+		t.Errorf("the shared schema is %+v, %v, %v; want version 7", is, changed, err)
+	}
 	if _, err := record("somebody else", "forged"); !errors.Is(err, postgres.ErrNotOwner) || observe(t, other, tn).Proof != "proof" {
 		t.Errorf("another Tenant's proof: %v", err)
 	}
