@@ -15,10 +15,16 @@ import (
 // shared gives the bench a set "auth" for the shared schema, with the tables account and plan.
 func (b *bench) shared(t *testing.T) *v1alpha1.MigrationSet {
 	t.Helper()
-	b.Create(t, b.ConfigMap("auth-files", map[string]string{
+	return b.sharedOf(t, map[string]string{
 		"0001_account.sql": "CREATE TABLE account (id bigint PRIMARY KEY, email text);",
 		"0002_plan.sql":    "CREATE TABLE plan (id bigint PRIMARY KEY, name text);",
-	}))
+	})
+}
+
+// sharedOf is shared with other files.
+func (b *bench) sharedOf(t *testing.T, files map[string]string) *v1alpha1.MigrationSet {
+	t.Helper()
+	b.Create(t, b.ConfigMap("auth-files", files))
 	set := b.Set.DeepCopy()
 	set.Name, set.Spec.Source.ConfigMaps[0].Name = "auth", "auth-files"
 	b.Database.Spec.Shared = &v1alpha1.SharedSchema{MigrationSetRef: v1alpha1.LocalReference{Name: "auth"}}
@@ -82,13 +88,10 @@ func TestSharedGrantsOfSet(t *testing.T) {
 func TestSharedSchemaWithoutItsLedger(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.Create(t, b.ConfigMap("auth-files", map[string]string{
+	set := b.sharedOf(t, map[string]string{
 		"0001_account.sql": "CREATE TABLE IF NOT EXISTS account (id bigint PRIMARY KEY, credit int);",
 		"0002_credit.sql":  "UPDATE account SET credit = credit + 1;",
-	}))
-	set := b.Set.DeepCopy()
-	set.Name, set.Spec.Source.ConfigMaps[0].Name = "auth", "auth-files"
-	b.Database.Spec.Shared = &v1alpha1.SharedSchema{MigrationSetRef: v1alpha1.LocalReference{Name: "auth"}}
+	})
 	b.Create(t, set)
 	b.pass(t, set)
 	b.settle(t)

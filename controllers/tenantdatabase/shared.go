@@ -46,7 +46,9 @@ func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error
 	}, set, set.Latest())
 	if result.Read { // otherwise nobody knows, and what was known still stands
 		s.tdb.Status.SharedVersion = string(result.To)
-		if recordErr := r.recordVersion(ctx, s, is, string(result.To)); recordErr != nil && err == nil {
+	}
+	if result.Read && string(result.To) != is.Version {
+		if recordErr := s.db.RecordShared(ctx, shared.SchemaName, string(result.To)); recordErr != nil && err == nil {
 			err = recordErr
 		}
 	}
@@ -63,13 +65,6 @@ func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error
 		return "", err
 	}
 	return fmt.Sprintf("Shared schema %s is at version %s of MigrationSet %s", shared.SchemaName, result.To, ms.Name), nil
-}
-
-func (r *Reconciler) recordVersion(ctx context.Context, s *scope, is postgres.Shared, version string) error {
-	if version == is.Version {
-		return nil
-	}
-	return s.db.RecordShared(ctx, s.tdb.Spec.Shared.SchemaName, version)
 }
 
 // recordKey names a state of a set that a shared schema has come to, on a server that was not started anew.
