@@ -158,6 +158,7 @@ func Register(mgr ctrl.Manager, o Options) error {
 	}
 	r.Tenant.Status.Busy = r.Tenant.Busy
 	r.Tenant.Patience, r.DomainClaim.Patience, r.DomainClaim.Busy = 3*time.Second, 5*time.Second, r.Tenant.Busy
+	r.TenantDatabase.Busy, r.MigrationSet.Busy = r.Tenant.Busy, r.Tenant.Busy
 	for _, err := range []error{
 		r.Tenant.Register(mgr, o.TenantWorkers), r.TenantClass.Register(mgr), r.TenantDatabase.Register(mgr),
 		r.MigrationSet.Register(mgr), r.DomainClaim.Register(mgr),

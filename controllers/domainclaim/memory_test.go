@@ -151,3 +151,44 @@ func TestShown(t *testing.T) {
 		t.Errorf("what claims do not show is news (-before +after):\n%s", diff)
 	}
 }
+
+// Of what claims show only the version can wait, and only where nothing moved beside it.
+func TestOnlyVersionMoved(t *testing.T) {
+	before := &v1alpha1.Tenant{Status: v1alpha1.TenantStatus{ObservedGeneration: 1, Schema: "acme", Version: "3"}}
+	conditions.True(before, v1alpha1.ConditionReady, v1alpha1.ReasonReady, "")
+	for what, test := range map[string]struct {
+		change func(*v1alpha1.Tenant)
+		want   bool
+	}{
+		"nothing": {func(*v1alpha1.Tenant) {}, false},
+		"version": {func(tn *v1alpha1.Tenant) { tn.Status.Version = "4" }, true},
+		"schema":  {func(tn *v1alpha1.Tenant) { tn.Status.Schema = "other" }, false},
+		"both":    {func(tn *v1alpha1.Tenant) { tn.Status.Version, tn.Status.Schema = "4", "other" }, false},
+		"version and a verdict": {func(tn *v1alpha1.Tenant) {
+			tn.Status.Version = "4"
+			conditions.False(tn, v1alpha1.ConditionReady, v1alpha1.ReasonProbeFailed, "")
+		}, false},
+	} {
+		after := before.DeepCopy()
+		test.change(after)
+		if got := onlyVersionMoved(before, after); got != test.want || after.Status.Version == "" {
+			t.Errorf("%s: %t, want %t", what, got, test.want)
+		}
+	}
+}
+
+// A claim that waits is looked at soon once, for the sake of a tenant that is made alone; and when DNS is to be asked.
+func TestLookAgain(t *testing.T) {
+	r := &Reconciler{Patience: 5 * time.Second}
+	for waited, want := range map[time.Duration]time.Duration{
+		0: 5 * time.Second, 3 * time.Second: 5 * time.Second, 5 * time.Second: 30 * time.Second, time.Minute: 30 * time.Second,
+		110 * time.Second: 10 * time.Second, longestWait: time.Second,
+	} {
+		if got := r.lookAgain(waited, 0); got != want {
+			t.Errorf("after %s it is looked at in %s, want %s", waited, got, want)
+		}
+		if got := r.lookAgain(waited, 100*time.Millisecond); got != 100*time.Millisecond {
+			t.Errorf("after %s DNS is asked in %s", waited, got)
+		}
+	}
+}

@@ -19,7 +19,7 @@ import (
 type party struct {
 	tenant *v1alpha1.Tenant
 	host   string
-	// record is the one that proves it.
+	// record is the one that proves it; empty where nothing is to be proved.
 	record v1alpha1.DNSRecord
 	// target is the host whose alias proves it too; empty where the class has none.
 	target string
@@ -31,21 +31,20 @@ type party struct {
 // Tenant's namespace, the verdict is a refusal, and known is false.
 func (r *Reconciler) judge(ctx context.Context, t *v1alpha1.Tenant, host string) (p *party, verdict domains.Verdict, known bool, err error) {
 	tenant := client.ObjectKeyFromObject(t)
-	p = &party{tenant: t, host: host}
-	if p.record, err = r.Policies.Challenge(ctx, tenant, host); err != nil {
-		return nil, verdict, false, err
-	}
 	class, err := r.class(ctx, t)
 	if err != nil {
 		return nil, verdict, false, err
 	}
 	if class == nil {
-		p.barred = true
-		return p, domains.Verdict{Why: fmt.Sprintf("TenantClass %q does not exist, or is not for namespace %q", t.Spec.ClassName, t.Namespace)}, false, nil
+		verdict = domains.Verdict{Why: fmt.Sprintf("TenantClass %q does not exist, or is not for namespace %q", t.Spec.ClassName, t.Namespace)}
+	} else if verdict, err = r.Policies.Judge(ctx, class, tenant, host); err != nil {
+		return nil, verdict, true, err
 	}
-	verdict, err = r.Policies.Judge(ctx, class, tenant, host)
-	p.target, p.barred = verdict.CNAMETarget, verdict.Standing == domains.Refused
-	return p, verdict, true, err
+	p = &party{tenant: t, host: host, target: verdict.CNAMETarget, barred: verdict.Standing == domains.Refused}
+	if verdict.Standing == domains.Proof || p.barred { // DNS is asked for one that is barred too: somebody else may have the host.
+		p.record, err = r.Policies.Challenge(ctx, tenant, host)
+	}
+	return p, verdict, class != nil, err
 }
 
 // class returns the class of a Tenant, or nil if there is none that its namespace may use.

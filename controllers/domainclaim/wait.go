@@ -36,10 +36,14 @@ func (r *Reconciler) waits(before, claim *v1alpha1.DomainClaim, holder *v1alpha1
 	return waited, waits
 }
 
-// lookAgain is when a claim is looked at again that has waited for a while: less and less often, in time for its
-// end, and when DNS is to be asked.
+// lookAgain is when a claim is looked at again that has waited for a while: soon, since a single tenant is made by
+// then, and rarely from then on, in time for its end, and when DNS is to be asked.
 func (r *Reconciler) lookAgain(waited, dns time.Duration) time.Duration {
-	after := min(max(2*waited, r.Patience), 6*r.Patience, max(longestWait-waited, time.Second))
+	after := r.Patience
+	if waited >= r.Patience {
+		after = 6 * r.Patience
+	}
+	after = min(after, max(longestWait-waited, time.Second))
 	if dns > 0 {
 		after = min(after, dns)
 	}

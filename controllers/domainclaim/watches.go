@@ -17,6 +17,7 @@ import (
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/internal/domains"
+	"github.com/tenantry/tenantry/internal/lull"
 )
 
 // byHost is the cache's index of Tenants by the hosts they want, and by the wildcards above these.
@@ -77,7 +78,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("domainclaim").
 		For(&v1alpha1.DomainClaim{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.ofTenant), builder.WithPredicates(showsOther)).
+		Watches(&v1alpha1.Tenant{}, r.showing(), builder.WithPredicates(showsOther)).
 		Watches(&v1alpha1.Tenant{}, handler.EnqueueRequestsFromMapFunc(r.ofAsker), builder.WithPredicates(asks)).
 		Watches(&v1alpha1.TenantClass{}, handler.EnqueueRequestsFromMapFunc(r.ofClass), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: conditions.RateLimiter()}).
@@ -104,6 +105,28 @@ var asks = predicate.Funcs{
 		after, same := e.ObjectNew.(*v1alpha1.Tenant)
 		return ok && same && wish(before) != wish(after)
 	},
+}
+
+// showing queues a Tenant's claims. Those that only have another version to show while tenants are migrated come when
+// that is over, as long as it can wait: their passes would but find that it can.
+func (r *Reconciler) showing() handler.EventHandler {
+	now := handler.EnqueueRequestsFromMapFunc(r.ofTenant)
+	later := &lull.Gatherer{Soon: r.Patience, AtMost: longestWait, Busy: r.Busy}
+	return handler.Funcs{
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q lull.Queue) {
+			before, ok := e.ObjectOld.(*v1alpha1.Tenant)
+			after, same := e.ObjectNew.(*v1alpha1.Tenant)
+			if r.Patience == 0 || r.Busy == nil || !r.Busy() || !ok || !same || !onlyVersionMoved(before, after) {
+				now.Update(ctx, e, q)
+				return
+			}
+			for _, request := range r.ofTenant(ctx, after) {
+				r.waiting.LoadOrStore(request.Name, r.now())
+				later.Add(q, request)
+			}
+		},
+		DeleteFunc: now.Delete,
+	}
 }
 
 func (r *Reconciler) ofTenant(ctx context.Context, o client.Object) []reconcile.Request {

@@ -53,6 +53,8 @@ type Reconciler struct {
 	DryRunLimit time.Duration
 	// Patience is how long after a database was made the first version of a set waits for it, to be tried there.
 	Patience time.Duration
+	// Busy says that Tenants are being made or migrated just now. Nil stands for never.
+	Busy func() bool
 
 	tries   tries
 	running atomic.Int32

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,25 +20,32 @@ import (
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/lull"
 )
 
-// countDelay gathers the tenants that move within it into one decision, and one write.
-const countDelay = 2 * time.Second
+// How long tenants that move are gathered into one decision, and one write. While they are made or migrated each goes
+// through a whole fleet, to write how far it is. A ring that is done is noticed as soon as nobody is at work. The budget
+// does not wait: rollout.Permits hear of failures when they happen.
+const (
+	countDelay     = 2 * time.Second
+	busyCountDelay = 5 * time.Second
+)
 
 // Register adds the controller to a manager.
 func (r *Reconciler) Register(mgr ctrl.Manager) error {
 	changed := builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))
+	moves := &lull.Gatherer{Soon: countDelay, AtMost: busyCountDelay, Busy: r.Busy}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("migrationset").
 		For(&v1alpha1.MigrationSet{}, changed).
 		WatchesMetadata(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.ofSource("ConfigMap")), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSource("Secret")), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		Watches(&v1alpha1.Tenant{}, handler.Funcs{
-			CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { r.countLater(ctx, e.Object, q) },
-			DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { r.countLater(ctx, e.Object, q) },
-			UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			CreateFunc: func(ctx context.Context, e event.CreateEvent, q lull.Queue) { r.countLater(ctx, e.Object, moves, q) },
+			DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q lull.Queue) { r.countLater(ctx, e.Object, moves, q) },
+			UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q lull.Queue) {
 				if progress(e.ObjectOld) != progress(e.ObjectNew) {
-					r.countLater(ctx, e.ObjectNew, q)
+					r.countLater(ctx, e.ObjectNew, moves, q)
 				}
 			},
 		}).
@@ -83,8 +89,6 @@ func (r *Reconciler) ofDatabase(ctx context.Context, o client.Object) []reconcil
 	return requests
 }
 
-type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
-
 // progress is what a decision goes by in a Tenant.
 func progress(o client.Object) string {
 	t, ok := o.(*v1alpha1.Tenant)
@@ -101,7 +105,7 @@ func progress(o client.Object) string {
 	return text.String()
 }
 
-func (r *Reconciler) countLater(ctx context.Context, o client.Object, q queue) {
+func (r *Reconciler) countLater(ctx context.Context, o client.Object, moves *lull.Gatherer, q lull.Queue) {
 	t, ok := o.(*v1alpha1.Tenant)
 	if !ok {
 		return
@@ -111,6 +115,6 @@ func (r *Reconciler) countLater(ctx context.Context, o client.Object, q queue) {
 		return // A Tenant whose class is not there counts nowhere.
 	}
 	if ref := class.Spec.MigrationSetRef; ref != nil {
-		q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}}, countDelay)
+		moves.Add(q, reconcile.Request{NamespacedName: client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}})
 	}
 }

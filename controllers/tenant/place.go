@@ -28,7 +28,11 @@ func (r *Reconciler) place(ctx context.Context, s *scope) (outcome, error) {
 	isNew := tdb == nil
 	if isNew {
 		if tdb, err = r.choose(ctx, s); err != nil {
-			return outcome{}, err
+			known, findErr := r.ask(ctx, s)
+			if findErr != nil || known == nil {
+				return outcome{}, cmp.Or(findErr, err)
+			}
+			tdb, isNew = known, false
 		}
 	}
 	if s.db, err = r.Pools.Get(ctx, tdb); err != nil {
@@ -51,6 +55,11 @@ func settle(s *scope, tdb *v1alpha1.TenantDatabase) outcome {
 // placed returns the database on which the tenant lives, nil if it has none yet.
 func (r *Reconciler) placed(ctx context.Context, s *scope) (*v1alpha1.TenantDatabase, error) {
 	ref := s.tenant.Status.Database
+	if ref == nil && !s.fresh && s.first && len(s.class.Spec.Databases) == 1 {
+		// Most likely nothing was made for it yet. Provision asks the one registry that could know it, as it tells it.
+		s.fresh, s.guessed = true, true
+		return nil, nil
+	}
 	if ref == nil {
 		return r.find(ctx, s)
 	}
@@ -121,10 +130,23 @@ func (r *Reconciler) find(ctx context.Context, s *scope) (*v1alpha1.TenantDataba
 	return nil, nil
 }
 
-// knows asks a database's registry for the tenant. An error says that it cannot be asked.
+// ask asks what was only guessed.
+func (r *Reconciler) ask(ctx context.Context, s *scope) (*v1alpha1.TenantDatabase, error) {
+	if !s.guessed {
+		return nil, nil
+	}
+	s.fresh, s.guessed = false, false
+	return r.find(ctx, s)
+}
+
+// knows asks a database's registry for the tenant, unless it was seen there a moment ago. An error says that it
+// cannot be asked.
 func (r *Reconciler) knows(ctx context.Context, s *scope, tdb *v1alpha1.TenantDatabase) (found bool, away error) {
 	if away := reachable(tdb); away != nil {
 		return false, away
+	}
+	if db, err := r.Pools.Get(ctx, tdb); err == nil && db.Knows(schemaName(s.tenant), string(s.tenant.UID), r.RecallWithin) {
+		return true, nil
 	}
 	_, found, err := r.registered(ctx, tdb, s.tenant)
 	return found, err

@@ -84,7 +84,18 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, p *proof) error {
 	if !s.behind && text == s.observed.Proof {
 		return nil
 	}
-	_, err := s.db.Record(ctx, s.wanted.UID, s.wanted.Schema, s.version, s.digest, text)
+	s.proof = text
+	if s.begun && !s.tenant.Spec.Suspended && len(s.entries()) > 0 && len(s.observed.Domains) == 0 {
+		s.unrecorded = true // It goes with the domains, which are the next that the registry is told.
+		return nil
+	}
+	return r.recordProof(ctx, s)
+}
+
+// recordProof tells the registry the version and the proof.
+func (r *Reconciler) recordProof(ctx context.Context, s *scope) error {
+	s.unrecorded = false
+	_, err := s.db.Record(ctx, s.wanted.UID, s.wanted.Schema, s.version, s.digest, s.proof)
 	if err == nil {
 		s.behind = false
 		return nil

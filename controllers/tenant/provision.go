@@ -28,6 +28,7 @@ func (r *Reconciler) provision(ctx context.Context, s *scope) (outcome, error) {
 		return outcome{}, err
 	}
 	if !s.begun {
+		s.fresh = s.fresh && !s.guessed
 		if err := r.lookAndMend(ctx, s); err != nil {
 			return outcome{}, err
 		}
@@ -61,6 +62,9 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) (err error) {
 func (r *Reconciler) lookAndMend(ctx context.Context, s *scope) error {
 	if err := r.look(ctx, s); err != nil {
 		return err
+	}
+	if s.guessed && s.observed.OwnerUID == s.wanted.UID { // The registry counts it, and needs no promise.
+		r.Placement.Release(s.tenant.UID)
 	}
 	if err := refuseLoss(s); err != nil {
 		return err

@@ -149,6 +149,15 @@ func (r *Reconciler) register(ctx context.Context, s *scope, hosts []string) err
 	if slices.Equal(hosts, s.observed.Domains) {
 		return nil
 	}
+	if s.unrecorded {
+		if s.db.RecordFirst(ctx, s.wanted.UID, s.wanted.Schema, s.version, s.digest, s.proof, hosts) {
+			s.unrecorded, s.behind, s.observed.Domains = false, false, hosts
+			return nil
+		}
+		if err := r.recordProof(ctx, s); err != nil {
+			return err
+		}
+	}
 	_, err := s.db.SetDomains(ctx, s.wanted.UID, s.wanted.Schema, hosts)
 	if fault.ReasonOf(err) == postgres.ReasonDomainTaken {
 		if err = r.releaseVanished(ctx, s, hosts); err == nil {

@@ -22,9 +22,11 @@ type scope struct {
 	// first says that no pass of this process was over the Tenant before, and that none wrote into its status.
 	first bool
 	// fresh says that nothing was made for the tenant anywhere: this pass is the first one, and put the finalizer
-	// on or learned that no registry knows the tenant. In the latter case there may be a Secret from a pass that was
+	// on or learned, or guesses, that no registry knows the tenant. In the latter case there may be a Secret from a pass that was
 	// killed. Set from the start, or by place.
 	fresh bool
+	// guessed says that fresh is what is most likely, and that no registry was asked. Set by place.
+	guessed bool
 	// recreates says that the user wants an empty schema in the place of one that is lost. Set by provision.
 	recreates bool
 	// begun says that this pass made the schema, which has nothing in it before migrate. Set by provision.
@@ -91,6 +93,12 @@ type scope struct {
 	// migrate. behind says that the registry does not know them yet: verify tells it.
 	version, digest string
 	behind          bool
+	// proof is what the registry is to keep of the login's proof, and unrecorded says that it does not know it yet, nor
+	// the version. Set by verify.
+	proof      string
+	unrecorded bool
+	// migrates says that the pass came as far as to migrate. Set by migrate.
+	migrates bool
 	// keepsProof says that migrations ran that change nothing of what was proved of the login before. Set by migrate.
 	keepsProof bool
 	// answer is what the migrations' session said of the rights of the tenant's own login when the last of them

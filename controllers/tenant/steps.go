@@ -112,6 +112,13 @@ func (r *Reconciler) runSteps(ctx context.Context, s *scope) []error {
 			break
 		}
 	}
+	if s.unrecorded { // It did not come to the domains.
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		if err := r.recordProof(ctx, s); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	return errs
 }
 

@@ -226,8 +226,8 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 	c, err := ctrl.NewControllerManagedBy(mgr).
 		Named("tenantclass").
 		For(&v1alpha1.TenantClass{}, changed).
-		Watches(&v1alpha1.TenantDatabase{}, handler.EnqueueRequestsFromMapFunc(r.ofDatabase)).
-		Watches(&v1alpha1.MigrationSet{}, handler.EnqueueRequestsFromMapFunc(r.ofMigrationSet)).
+		Watches(&v1alpha1.TenantDatabase{}, handler.EnqueueRequestsFromMapFunc(r.ofDatabase), builder.WithPredicates(databaseChanged)).
+		Watches(&v1alpha1.MigrationSet{}, handler.EnqueueRequestsFromMapFunc(r.ofMigrationSet), builder.WithPredicates(setChanged)).
 		Watches(&v1alpha1.Tenant{}, countLater).
 		Watches(&v1alpha1.DomainClaim{}, handler.EnqueueRequestsFromMapFunc(r.ofClaim), builder.WithPredicates(gone)).
 		Owns(&networkingv1.Ingress{}).

@@ -35,6 +35,8 @@ type Reconciler struct {
 	Status  *conditions.Writer
 	Pools   *databases.Pools
 	Sources *sources.Loader
+	// Busy says that Tenants are being made or migrated just now. Nil stands for never.
+	Busy func() bool
 
 	// recorded remembers which files of shared schemas the registries know.
 	recorded sync.Map // recordKey -> true

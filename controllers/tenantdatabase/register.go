@@ -5,7 +5,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
+	"github.com/tenantry/tenantry/internal/lull"
 )
 
 // Register adds the controller to a manager.
@@ -28,7 +28,7 @@ func (r *Reconciler) Register(mgr ctrl.Manager) error {
 		For(&v1alpha1.TenantDatabase{}, changed).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSecret), builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		Watches(&v1alpha1.MigrationSet{}, handler.EnqueueRequestsFromMapFunc(r.ofMigrationSet), builder.WithPredicates(vetted)).
-		Watches(&v1alpha1.Tenant{}, countLater).
+		Watches(&v1alpha1.Tenant{}, countLater(&lull.Gatherer{Soon: countDelay, AtMost: busyCountDelay, Busy: r.Busy})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 8, RateLimiter: conditions.RateLimiter()}).
 		Complete(r)
 }
@@ -76,26 +76,34 @@ func (r *Reconciler) which(ctx context.Context, namespace string, match func(*v1
 	return requests
 }
 
-// countDelay gathers the tenants that come and go within it into one count: hundreds that arrive
-// at once are not hundreds of writes.
-const countDelay = 3 * time.Second
+// How long tenants that come are gathered into one count: hundreds that arrive at once are not hundreds of
+// writes. While they are made or migrated, a count takes from them what a look at the database costs, and placement
+// remembers whom it sent where for longer than that.
+const (
+	countDelay     = 3 * time.Second
+	busyCountDelay = 20 * time.Second
+)
 
-// countLater queues a tenant's database when the tenant came to it or is gone from it.
-var countLater = handler.Funcs{
-	UpdateFunc: func(_ context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		before, after := e.ObjectOld.(*v1alpha1.Tenant), e.ObjectNew.(*v1alpha1.Tenant)
-		if before.Status.Database == nil && after.Status.Database != nil {
-			later(after, q)
-		}
-	},
-	DeleteFunc: func(_ context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		if t, ok := e.Object.(*v1alpha1.Tenant); ok && t.Status.Database != nil {
-			later(t, q)
-		}
-	},
+// countLater queues a tenant's database when the tenant came to it or is gone from it. One that is gone is counted
+// soon, however busy the operator is: its data may be kept, and should the server go away, only the status tells a
+// Tenant that comes back under its name (see namesake) where they are.
+func countLater(arrivals *lull.Gatherer) handler.Funcs {
+	return handler.Funcs{
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q lull.Queue) {
+			before, after := e.ObjectOld.(*v1alpha1.Tenant), e.ObjectNew.(*v1alpha1.Tenant)
+			if before.Status.Database == nil && after.Status.Database != nil {
+				arrivals.Add(q, databaseOf(after))
+			}
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q lull.Queue) {
+			if t, ok := e.Object.(*v1alpha1.Tenant); ok && t.Status.Database != nil {
+				q.AddAfter(databaseOf(t), countDelay)
+			}
+		},
+	}
 }
 
-func later(t *v1alpha1.Tenant, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+func databaseOf(t *v1alpha1.Tenant) reconcile.Request {
 	db := t.Status.Database
-	q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKey{Namespace: db.Namespace, Name: db.Name}}, countDelay)
+	return reconcile.Request{NamespacedName: client.ObjectKey{Namespace: db.Namespace, Name: db.Name}}
 }

@@ -2,10 +2,10 @@ package conditions
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,6 +29,7 @@ type Writer struct {
 	Busy func() bool
 
 	written written
+	waiting waiting
 }
 
 // Patch writes obj's status if it differs from base's: one merge patch under the optimistic lock,
@@ -36,11 +37,16 @@ type Writer struct {
 // writer's. Events follow the write, so that none tells of a state that never was. An object that
 // is gone needs no status: that is no error.
 func (w *Writer) Patch(ctx context.Context, base, obj Object) error {
-	if equality.Semantic.DeepEqual(base, obj) {
-		return nil
+	version := base.GetResourceVersion()
+	data, err := StatusPatch(base, obj, version)
+	if err != nil || data == nil {
+		return err
+	}
+	if version == "" {
+		return fmt.Errorf("%s has no resource version to lock its status by", obj.GetName())
 	}
 	before := append([]metav1.Condition(nil), *base.GetConditions()...)
-	if err := w.send(ctx, base, obj); err != nil {
+	if err := w.send(ctx, obj, data); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	w.written.note(obj)
@@ -52,11 +58,7 @@ func (w *Writer) Patch(ctx context.Context, base, obj Object) error {
 
 // send writes, and has the API server answer with metadata alone: the rest is known, and a fleet's statuses are
 // long.
-func (w *Writer) send(ctx context.Context, base, obj Object) error {
-	data, err := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}).Data(obj)
-	if err != nil {
-		return err
-	}
+func (w *Writer) send(ctx context.Context, obj Object, data []byte) error {
 	kind, err := apiutil.GVKForObject(obj, w.Client.Scheme())
 	if err != nil {
 		return err

@@ -1,4 +1,5 @@
--- What Bootstrap compares, as one JSON document. $1 group role, $2 keepers.
+-- What Bootstrap compares, as one JSON document. $1 group role, $2 keepers. The registry's tables are found by what
+-- depends on its schema: the catalog of tables has no index by schema, and it holds every tenant's.
 WITH k AS (
     SELECT name, r.oid, r.rolcreaterole, m.acts, EXISTS (
             SELECT FROM pg_catalog.pg_auth_members a JOIN pg_catalog.pg_roles g ON g.oid = a.roleid AND g.rolname = $1
@@ -19,8 +20,11 @@ SELECT jsonb_build_object(
         SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = 'tenantry' AND c.relname = 'identity'),
     'tables', (
-        SELECT jsonb_agg(c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = 'tenantry' AND c.relkind = 'r'),
+        SELECT jsonb_agg(c.relname)
+        FROM pg_catalog.pg_namespace n
+            JOIN pg_catalog.pg_depend dep ON dep.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND dep.refobjid = n.oid
+            JOIN pg_catalog.pg_class c ON c.oid = dep.objid
+        WHERE n.nspname = 'tenantry' AND dep.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.relkind = 'r'),
     'hasProof', EXISTS (
         SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

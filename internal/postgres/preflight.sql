@@ -1,4 +1,5 @@
--- The server and the login, as one JSON document. $1 group role, $2 keepers.
+-- The server and the login, as one JSON document. $1 group role, $2 keepers. The registry's tables are found by what
+-- depends on its schema: the catalog of tables has no index by schema, and it holds every tenant's.
 SELECT jsonb_build_object(
     'version', current_setting('server_version'),
     'versionNum', current_setting('server_version_num')::int,
@@ -17,8 +18,11 @@ SELECT jsonb_build_object(
     'registryForeign', EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'tenantry' AND NOT pg_has_role(nspowner, 'USAGE')),
     'registryTables', (
         SELECT jsonb_agg(c.relname ORDER BY c.relname)
-        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = 'tenantry' AND c.relkind = 'r' AND NOT pg_has_role(c.relowner, 'USAGE')),
+        FROM pg_catalog.pg_namespace n
+            JOIN pg_catalog.pg_depend dep ON dep.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND dep.refobjid = n.oid
+            JOIN pg_catalog.pg_class c ON c.oid = dep.objid
+        WHERE n.nspname = 'tenantry' AND dep.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.relkind = 'r'
+            AND NOT pg_has_role(c.relowner, 'USAGE')),
     'foreignRoles', (
         SELECT jsonb_agg(r.rolname ORDER BY r.rolname) FROM pg_catalog.pg_roles r
         WHERE (r.rolname = $1 OR r.rolname = ANY ($2)) AND NOT EXISTS (

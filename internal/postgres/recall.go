@@ -129,6 +129,15 @@ func (r *recent) find(t Tenant, within time.Duration) *catalog {
 	return s.catalog
 }
 
+// Knows says that a tenant was seen lately, or made by this process, under its UID. A no says nothing.
+func (db *DB) Knows(schema, uid string, within time.Duration) bool {
+	r := &db.recent
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, known := r.seen[schema]
+	return known && time.Since(s.at) < within && s.catalog.Row != nil && s.catalog.Row.UID == uid && s.catalog.Row.State == StateActive
+}
+
 // alone says whether a tenant should be looked at by itself: it is the first one for a while, so that no
 // look at all of a large fleet is spent on one; or all were just looked at, and this one has changed since.
 func (r *recent) alone(within time.Duration) bool {

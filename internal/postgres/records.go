@@ -48,6 +48,28 @@ func (db *DB) Record(ctx context.Context, uid, schema, version, digest, proof st
 	return changed, failed(err, "cannot record the version of schema "+schema)
 }
 
+// recordFirstSQL is Record and SetDomains for a schema that has no domains yet.
+const recordFirstSQL = `WITH own AS (
+	UPDATE tenantry.tenant t SET version = $3, digest = $4, login_proof = $5
+	WHERE schema_name = $1 AND tenant_uid = $2 AND NOT EXISTS (SELECT FROM tenantry.domain d WHERE d.schema_name = t.schema_name)
+	RETURNING schema_name)
+INSERT INTO tenantry.domain (host, schema_name, position)
+SELECT h, own.schema_name, i - 1 FROM own, unnest($6::text[]) WITH ORDINALITY u (h, i)`
+
+// RecordFirst is Record and SetDomains in one statement, for a tenant that was only just made. Where it changes nothing,
+// done is false: the two have the words for why.
+func (db *DB) RecordFirst(ctx context.Context, uid, schema, version, digest, proof string, hosts []string) (done bool) {
+	tag, err := db.pool.Exec(ctx, recordFirstSQL, schema, uid, version, digest, proof, hosts)
+	if err != nil || tag.RowsAffected() == 0 {
+		db.recent.changed(schema)
+		return false
+	}
+	db.recent.amended(schema, nil, func(c *catalog) {
+		c.Row.Version, c.Row.Digest, c.Row.Proof, c.Domains = version, digest, proof, slices.Clone(hosts)
+	})
+	return true
+}
+
 // record runs one of the statements above, whose first argument is the schema.
 func (db *DB) record(ctx context.Context, uid, sql string, args ...any) (changed bool, err error) {
 	var row registered

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync"
 	"testing"
 
@@ -34,6 +35,7 @@ var (
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(zap.New(zap.WriteTo(io.Discard)))
+	debug.SetGCPercent(200) // as config/manager has it, and for the bare program too
 	code := m.Run()
 	if started != nil {
 		if err := started.Stop(); err != nil {
