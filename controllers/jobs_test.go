@@ -124,7 +124,7 @@ func TestReadyIsOfNowWhileAJobRuns(t *testing.T) {
 	b.Expect(t, acme, operator.Stalled("Ready", v1alpha1.ReasonJobFailed))
 	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Annotations = map[string]string{v1alpha1.AnnotationRetry: "1"} })
 	b.pass(t, acme)
-	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing), operator.Want{Condition: "Ready", Reason: v1alpha1.ReasonJobFailed})
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonJobFailed), operator.Want{Condition: "Ready", Reason: v1alpha1.ReasonJobFailed})
 }
 
 // An operator that dies after any of its writes leaves nothing that the next one does not make good: in the
@@ -170,19 +170,47 @@ func TestWhoLeavesAFormingBatchLeavesItsPlace(t *testing.T) {
 	b.Create(t, acme)
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "waits for others"))
-	next := func() bool {
-		return b.by.Tenant.Permits.Start(rollout.Ask{
-			Set: b.Namespace + "/app", Digest: b.Set.Status.Digest, Database: string(b.Database.UID), Tenant: "x/next", MaxInFlight: 1, Now: time.Now(),
-		})
-	}
-	if next() {
+	if b.place() {
 		t.Fatal("a tenant in a forming batch has no place")
 	}
 	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { c.Spec.MigrationSetRef = nil })
 	b.pass(t, acme)
 	b.Expect(t, acme, operator.Ready())
-	if !next() {
+	if !b.place() {
 		t.Error("a tenant that left the set keeps its place")
+	}
+}
+
+// place says whether another tenant of the database can begin, one at a time.
+func (b *bench) place() bool {
+	return b.by.Tenant.Permits.Start(rollout.Ask{
+		Set: b.Namespace + "/app", Digest: b.Set.Status.Digest, Database: string(b.Database.UID), Tenant: "x/next", MaxInFlight: 1, Now: time.Now(),
+	})
+}
+
+// A tenant that loses its schema while its Job is at work keeps its place until the Job has ended, and not until
+// somebody mends it.
+func TestBrokenTenantLeavesItsPlace(t *testing.T) {
+	t.Parallel()
+	b := byJobs(t)
+	acme := b.atFirst(t)
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Job.Version, ms.Spec.Job.Expect = "v2", []string{"8"} })
+	b.pass(t, b.Set)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "to version v2"))
+	b.script(t, fmt.Sprintf("DROP SCHEMA %s CASCADE", acme.Status.Schema))
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaLost))
+	if b.place() {
+		t.Fatal("a tenant whose Job is at work has no place")
+	}
+	job := b.theJob(t)
+	b.Delete(t, job)
+	b.AwaitGone(t, operator.Eventually, job)
+	b.pass(t, acme)
+	b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaLost))
+	if !b.place() {
+		t.Error("a tenant without a schema keeps its place behind the end of its Job")
 	}
 }
 
@@ -429,7 +457,7 @@ func TestJobPastItsDeadline(t *testing.T) {
 	b.Expect(t, acme, operator.Stalled("Migrated", v1alpha1.ReasonJobFailed, "failed (DeadlineExceeded)", "stays at version none"))
 	b.Nudge(t, acme)
 	b.pass(t, acme)
-	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "of an earlier try has to go first"))
+	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonJobFailed, "failed (DeadlineExceeded)")) // That Job has to go first.
 	b.AwaitGone(t, operator.Eventually, job)
 	b.pass(t, acme)
 	if again := b.theJob(t); again == nil || again.UID == job.UID {

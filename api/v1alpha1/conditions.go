@@ -219,6 +219,8 @@ const (
 	ReasonJobFailed = "JobFailed"
 	// ReasonJobIncomplete : the Job ended well, and the framework's table lacks what is expected.
 	ReasonJobIncomplete = "JobIncomplete"
+	// ReasonNoRoomForJob : a quota of the set's namespace lets no Job in that migrates the tenant.
+	ReasonNoRoomForJob = "NoRoomForJob"
 	// ReasonSharedNotMigrated : the shared schema is not at its version yet.
 	ReasonSharedNotMigrated = "SharedNotMigrated"
 )

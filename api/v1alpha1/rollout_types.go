@@ -40,7 +40,7 @@ type Rollout struct {
 
 	// progressDeadlineSeconds is how long a tenant of an open ring may be without success, or at
 	// the version and not Ready, before it counts as failed. A migration that the server refuses
-	// counts at once.
+	// counts at once. It does not run on while the rollout is paused, and begins anew when that ends.
 	// +optional
 	// +kubebuilder:default=600
 	// +kubebuilder:validation:Minimum=1
@@ -102,6 +102,16 @@ type RolloutStatus struct {
 	// +optional
 	CompletedAt *metav1.Time `json:"completedAt,omitempty"`
 
+	// pausedAt is when the last pause began; the first one's beginning, where they followed each
+	// other in less than spec.rollout.progressDeadlineSeconds.
+	// +optional
+	PausedAt *metav1.Time `json:"pausedAt,omitempty"`
+
+	// resumedAt is when it ended; not there while the rollout is paused. A tenant that is not well has the whole of
+	// spec.rollout.progressDeadlineSeconds from then on: in a pause it could not try again.
+	// +optional
+	ResumedAt *metav1.Time `json:"resumedAt,omitempty"`
+
 	// position is for people: the ring that is at work, and in brackets what holds it. It is
 	// gone when the rollout is completed.
 	// +optional
@@ -121,7 +131,8 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:Minimum=0
 	FailuresAllowed *int32 `json:"failuresAllowed,omitempty"`
 
-	// forgiven is how many tenants had failed when somebody let a stopped rollout go on.
+	// forgiven is how many tenants had failed when somebody let a stopped rollout go on, without
+	// those who are well again.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Forgiven int32 `json:"forgiven,omitempty"`

@@ -15,10 +15,11 @@ const asideAgain = 15 * time.Second
 // asides are what a Tenant may want besides, and what decides nothing about Ready. They come behind the
 // steps, so that they keep no customer waiting.
 func (r *Reconciler) asides(ctx context.Context, s *scope) error {
-	if s.class == nil || s.db == nil {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, asideLimit)
 	defer cancel()
-	return errors.Join(r.readerTurn(ctx, s), r.quota(ctx, s))
+	restErr := r.restBefore(ctx, s)
+	if s.class == nil || s.db == nil {
+		return restErr
+	}
+	return errors.Join(restErr, r.readerTurn(ctx, s), r.quota(ctx, s))
 }

@@ -30,7 +30,23 @@ func (r *Reconciler) migrateByJob(ctx context.Context, s *scope, ms *v1alpha1.Mi
 		leave(client.ObjectKeyFromObject(s.tenant).String(), time.Now())
 		r.Batches.Leave(s.wanted.UID)
 	}
-	return out, err
+	return out, run.untilNews(err)
+}
+
+// untilNews is what to say of a try that goes on: a tenant that failed before at this very state of the set says so
+// until there is a verdict, as its rollout has counted it. Only a failure that an edit mends is one of a try; and of a Job
+// for which there is no room it is news that it is there.
+func (j *jobRun) untilNews(err error) error {
+	if fault.ReasonOf(err) != v1alpha1.ReasonProgressing || j.tenant.Status.Digest != j.digest {
+		return err
+	}
+	before := recorded(j.scope, j.ms)
+	reason := fault.ReasonOf(before)
+	if !rollout.Refused(reason) && (reason != v1alpha1.ReasonNoRoomForJob || j.job != nil) {
+		return err
+	}
+	failed := fault.Of(before, "")
+	return fault.NewWaiting(failed.Reason, fault.Of(err, "").After, "%s", failed.Message).Because(err)
 }
 
 // jobRun is one pass over a tenant that is migrated by Jobs.
@@ -44,6 +60,8 @@ type jobRun struct {
 	job *batchv1.Job
 	// let says that a Job was let into the schema, and nobody has taken that back. Set by look.
 	let bool
+	// now is when the Job was looked at. Set by look.
+	now time.Time
 	// counts : a failure spends the rollout's budget. Set by permission.
 	counts bool
 	// atWork : the tenant keeps its place in the rollout. waits : it wants one, and is called when there is one.
@@ -56,13 +74,15 @@ func (j *jobRun) pass(ctx context.Context) (outcome, error) {
 		return at(j.scope, j.ms), nil
 	}
 	if err := j.look(ctx); err != nil {
+		j.atWork = true // for all that is known
 		return outcome{}, err
 	}
-	if j.job != nil && !jobs.StateOf(j.job).Ended() && jobs.StateOf(j.job) != jobs.Leaving {
+	if j.job != nil && jobs.AtWork(j.job, j.now) {
 		j.atWork = true
 		return outcome{}, j.attend(ctx)
 	}
 	if err := j.finish(ctx); err != nil {
+		j.atWork = j.job != nil && !jobs.StateOf(j.job).Ended() // It has its login yet.
 		return outcome{}, err
 	}
 	if j.there() {
@@ -71,6 +91,9 @@ func (j *jobRun) pass(ctx context.Context) (outcome, error) {
 	}
 	tried := j.let || j.adrift() || j.job != nil && jobs.Target(j.job) == j.digest
 	begin, byPin, err := j.aim()
+	if begin { // What fails from here on is a failure of this version.
+		j.tenant.Status.Digest = j.digest
+	}
 	if !begin && !tried {
 		if err == nil && !byPin {
 			return at(j.scope, j.ms), nil
@@ -91,12 +114,15 @@ func (j *jobRun) asPinned() outcome {
 // adrift : a program was let into the schema, and nobody has seen since that it brought it to any version.
 func (j *jobRun) adrift() bool { return j.version != "" && j.scope.digest == "" }
 
-// look finds the tenant's Job. Before one that was let in is taken for ended or gone, which takes its login
+// stuck : the tenant's Job is given up, and is there.
+func (j *jobRun) stuck() bool { return j.job != nil && jobs.Overdue(j.job, j.now) }
+
+// look finds the tenant's Job. Before one that was let in is taken for ended, gone or given up, which takes its login
 // away, the API server itself is asked: the cache may not know it yet.
 func (j *jobRun) look(ctx context.Context) error {
 	found, err := j.Jobs.Find(ctx, j.ms, j.wanted.UID)
-	j.job, j.let = jobs.Latest(found), j.observed.JobLogin
-	if err == nil && j.let && (j.job == nil || jobs.StateOf(j.job).Ended()) {
+	j.job, j.let, j.now = jobs.Latest(found), j.observed.JobLogin, time.Now()
+	if err == nil && j.let && (j.job == nil || jobs.StateOf(j.job).Ended() || j.stuck()) {
 		found, err = j.Jobs.FindLive(ctx, j.ms, j.wanted.UID)
 		j.job = jobs.Latest(found)
 	}
@@ -179,6 +205,11 @@ func (j *jobRun) settle(ctx context.Context, begin, byPin bool, why error) (outc
 		}
 		return outcome{}, why
 	}
+	if j.stuck() {
+		// It was to come to another version. That this one cannot begin is no failure of it yet.
+		j.tenant.Status.Digest = j.digest
+		return outcome{}, fault.NewWaiting(v1alpha1.ReasonMigrationBusy, jobAgain, "%s; version %s comes then", j.Jobs.Stuck(ctx, j.job), j.ms.Status.Version)
+	}
 	if err := j.unrecorded(ctx, ledger, j.let || j.job != nil); err != nil {
 		return outcome{}, err
 	}
@@ -199,23 +230,29 @@ func (j *jobRun) arrived(ctx context.Context, ask rollout.Ask) (outcome, error) 
 }
 
 // failed is the failure of a try of just this work: of one that has just ended, or of an earlier one as
-// long as it is too early for the next.
+// long as it is too early for the next. A Job that is given up has failed as long as it is there, whatever work it was
+// made for: no other one can begin.
 func (j *jobRun) failed(ctx context.Context, ledger frameworks.Ledger, work string, ask rollout.Ask) error {
 	uid, now := j.tenant.UID, time.Now()
-	if err := j.attempts.last(uid, work, now); err != nil {
+	stuck := j.stuck() && jobs.Target(j.job) == j.digest
+	if err := j.attempts.last(uid, work, now); err != nil && !stuck {
 		return err
 	}
-	ours := j.job != nil && jobs.Target(j.job) == j.digest && jobs.Work(j.job, j.wanted.UID) == work
+	ours := stuck || j.job != nil && jobs.Target(j.job) == j.digest && jobs.Work(j.job, j.wanted.UID) == work
 	// One that went to another version, or was let in by a set that the class named before, is no try of this one.
 	lost := j.let && j.job == nil && j.base.Status.Digest == j.digest
 	var job types.UID
 	if ours {
 		job = j.job.UID
 	}
-	if !ours && !lost || ours && j.attempts.knows(uid, work, job) {
+	known := ours && j.attempts.knows(uid, work, job)
+	if !ours && !lost || known && !stuck {
 		return nil
 	}
 	err := j.judge(ctx, ledger)
+	if known {
+		return err
+	}
 	j.attempts.noteJob(uid, work, job, err, now)
 	j.Permits.End(ask, false, j.counts && rollout.Refused(fault.ReasonOf(err)), now)
 	return err

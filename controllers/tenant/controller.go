@@ -135,6 +135,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 			// Somebody may have taken its finalizer off.
 			r.Prober.Forget(req.NamespacedName)
 			r.Permits.Gone(req.String(), time.Now())
+			r.Permits.Pardon(req.String())
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}

@@ -41,6 +41,7 @@ const deletionLimit = 5 * time.Minute
 
 func (r *Reconciler) reconcileDelete(ctx context.Context, t *v1alpha1.Tenant) (ctrl.Result, error) {
 	r.Prober.Forget(client.ObjectKeyFromObject(t))
+	r.Permits.Pardon(client.ObjectKeyFromObject(t).String())
 	base := t.DeepCopy()
 	s := &scope{tenant: t, base: base, started: time.Now()}
 	ctx, cancel := context.WithTimeout(ctx, deletionLimit)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -26,8 +28,6 @@ const (
 	jobsInFlight = 10
 	// jobAgain is when to look at a Job without cause; its end comes by watch.
 	jobAgain = time.Minute
-	// jobGrace is how long a Job's password outlives the Job's own deadline.
-	jobGrace = 10 * time.Minute
 	// quiet is how long a Job may take to start before its Pods are looked at.
 	quiet = 15 * time.Second
 )
@@ -35,6 +35,9 @@ const (
 // begin makes the Job, or joins a batch that gets one together.
 func (j *jobRun) begin(ctx context.Context, ask rollout.Ask, work string) (outcome, error) {
 	if err := sharedReady(j.tdb); err != nil {
+		return outcome{}, err
+	}
+	if err := j.recall(ctx, ask); err != nil {
 		return outcome{}, err
 	}
 	if !j.Permits.Start(ask) {
@@ -55,13 +58,36 @@ func (j *jobRun) begin(ctx context.Context, ask rollout.Ask, work string) (outco
 			return outcome{}, fault.NewWaiting(v1alpha1.ReasonProgressing, wait, "Schema %s waits for others that go to version %s in the same Job", j.wanted.Schema, j.ms.Status.Version)
 		}
 	}
-	err := j.create(ctx, jobs.Wish{Set: j.ms, Members: batch})
+	err := j.create(ctx, jobs.Wish{Set: j.ms, Database: ask.Database, Members: batch})
 	if fault.KindOf(err) == fault.Invalid {
 		j.atWork = false
 		j.attempts.note(j.tenant.UID, work, err, time.Now())
 		j.Permits.End(ask, false, j.counts && rollout.Refused(fault.ReasonOf(err)), time.Now())
 	}
 	return outcome{}, err
+}
+
+// recall holds the places of tenants whose Jobs are at work since before this process: their own passes may come later
+// than that of the first one who asks for a place.
+func (j *jobRun) recall(ctx context.Context, ask rollout.Ask) error {
+	return j.Jobs.Recall(ctx, j.ms, ask.Database, func(job *batchv1.Job) error {
+		for _, request := range ofJob(ctx, job) {
+			t := &v1alpha1.Tenant{}
+			switch err := j.Get(ctx, request.NamespacedName, t); {
+			case apierrors.IsNotFound(err), fault.ReasonOf(err) == v1alpha1.ReasonNamespaceNotWatched:
+				continue // It has no passes that would give the place back.
+			case err != nil:
+				return fmt.Errorf("read Tenant %s: %w", request, err)
+			}
+			// Another one of the same name has no part in the Job, and one that goes gives nothing back any more.
+			if t.DeletionTimestamp.IsZero() && slices.Contains(jobs.Members(job), string(t.UID)) {
+				held := ask
+				held.Tenant = request.String()
+				j.Permits.Hold(held)
+			}
+		}
+		return nil
+	})
 }
 
 // create makes the Job when no other one of its tenant is left. It never returns nil: there is a Job to
@@ -117,7 +143,11 @@ func (j *jobRun) attend(ctx context.Context) error {
 	if start := j.job.Status.StartTime; start != nil && time.Since(start.Time) > quiet {
 		words += j.Jobs.Progress(ctx, j.job)
 	}
-	return fault.NewWaiting(v1alpha1.ReasonProgressing, jobAgain, "%s", words)
+	again := jobAgain
+	if due := jobs.Due(j.job); !due.IsZero() { // It is given up then, of which no watch tells.
+		again = min(again, max(time.Until(due), time.Second))
+	}
+	return fault.NewWaiting(v1alpha1.ReasonProgressing, again, "%s", words)
 }
 
 func (j *jobRun) terms() postgres.JobTerms {
@@ -125,7 +155,7 @@ func (j *jobRun) terms() postgres.JobTerms {
 		MigrationSet: j.wanted.MigrationSet, SharedSchema: j.wanted.SharedSchema,
 		LockTimeout:      time.Duration(j.ms.Spec.LockTimeoutMilliseconds) * time.Millisecond,
 		StatementTimeout: time.Duration(j.ms.Spec.StatementTimeoutSeconds) * time.Second,
-		Until:            time.Now().Add(time.Duration(j.ms.Spec.Job.ActiveDeadlineSeconds)*time.Second + jobGrace),
+		Until:            time.Now().Add(time.Duration(j.ms.Spec.Job.ActiveDeadlineSeconds)*time.Second + jobs.Grace),
 	}
 }
 
@@ -162,6 +192,8 @@ func (j *jobRun) judge(ctx context.Context, ledger frameworks.Ledger) error {
 	switch {
 	case j.job == nil:
 		return fault.NewInvalid(v1alpha1.ReasonJobFailed, "The Job that migrated schema %s was deleted before it had ended; %s", j.wanted.Schema, stays)
+	case j.stuck():
+		return fault.NewInvalid(v1alpha1.ReasonJobFailed, "%s; %s", j.Jobs.Stuck(ctx, j.job), stays)
 	case jobs.StateOf(j.job) == jobs.Leaving:
 		return fault.NewInvalid(v1alpha1.ReasonJobFailed, "Job %s/%s was deleted before it had ended; %s", j.job.Namespace, j.job.Name, stays)
 	case jobs.StateOf(j.job) == jobs.Failed && len(jobs.Members(j.job)) == 1:

@@ -3,8 +3,10 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -15,14 +17,14 @@ import (
 // endStrayJob takes back what a Job was given whose set has files by now, cannot be used, is gone, or is not the
 // tenant's any more; ms is nil where the set is not at hand. One of the same set that has not ended is let run: nothing
 // else may work on the schema meanwhile, and what becomes of it has to show. One that never began goes where the set
-// has no Jobs any more.
+// has no Jobs any more, and one that is given up loses its login like one that has ended.
 func (r *Reconciler) endStrayJob(ctx context.Context, s *scope, ms *v1alpha1.MigrationSet) error {
 	who := client.ObjectKeyFromObject(s.tenant).String()
 	if r.Batches.Leave(s.wanted.UID) { // Its Job was not made yet.
 		r.Permits.Gone(who, time.Now())
 	}
 	if !s.observed.JobLogin {
-		return nil
+		return r.restIdle(ctx, s)
 	}
 	if ms == nil {
 		var err error
@@ -37,7 +39,7 @@ func (r *Reconciler) endStrayJob(ctx context.Context, s *scope, ms *v1alpha1.Mig
 			return err
 		}
 		switch job := jobs.Latest(found); {
-		case job == nil || jobs.StateOf(job).Ended():
+		case job == nil || jobs.StateOf(job).Ended() || jobs.Overdue(job, time.Now()):
 		case ms.Spec.Job == nil && jobs.StateOf(job) == jobs.Preparing:
 			if err := r.Jobs.Delete(ctx, job); err != nil {
 				return err
@@ -65,4 +67,34 @@ func (r *Reconciler) namedSet(ctx context.Context, s *scope) (*v1alpha1.Migratio
 		return nil, nil
 	}
 	return ms, nil
+}
+
+// restBefore gives back the place in a rollout of a tenant whose pass ended before migrate, unless its Job is at work:
+// nobody knows when what keeps it will be mended, and others wait.
+func (r *Reconciler) restBefore(ctx context.Context, s *scope) error {
+	if s.migrates {
+		return nil
+	}
+	return r.restIdle(ctx, s)
+}
+
+// restIdle gives back the place of a tenant that has no Job at work; one that never began waits for a pass over it. After a restart a Job's tenants hold one, also
+// those that its set does not migrate any more.
+func (r *Reconciler) restIdle(ctx context.Context, s *scope) error {
+	who := client.ObjectKeyFromObject(s.tenant).String()
+	if !r.Permits.AtWork(who) {
+		return nil
+	}
+	found, err := r.Jobs.FindAll(ctx, string(s.tenant.UID))
+	now := time.Now()
+	busy := func(job batchv1.Job) bool {
+		state := jobs.StateOf(&job)
+		return !state.Ended() && state != jobs.Preparing && !jobs.Overdue(&job, now)
+	}
+	if err != nil || slices.ContainsFunc(found, busy) {
+		return err
+	}
+	r.Batches.Leave(string(s.tenant.UID))
+	r.Permits.Rest(who, time.Now())
+	return nil
 }

@@ -23,6 +23,10 @@ import (
 // wants. The registry's word decides whether there is anything to do, so that a tenant that is up to
 // date costs no look at its ledger; the ledger decides what to run.
 func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
+	s.migrates = true
+	if pinned(s.tenant) {
+		r.Permits.Pardon(client.ObjectKeyFromObject(s.tenant).String())
+	}
 	s.version, s.digest = s.observed.Version, s.observed.Digest
 	s.tenant.Status.Version = s.version
 	if s.wanted.MigrationSet == "" {
@@ -60,7 +64,7 @@ func (r *Reconciler) migrate(ctx context.Context, s *scope) (outcome, error) {
 			return stay(s, ms)
 		}
 	}
-	s.tenant.Status.Digest = either(g.digest, s.tenant.Status.Digest)
+	s.tenant.Status.Digest = g.digest
 	if g.pinned && g.target != set.Latest() {
 		return outcome{reason: v1alpha1.ReasonPinned, message: fmt.Sprintf("At version %s as pinned; MigrationSet %s has %s", g.target, ms.Name, set.Latest())}, nil
 	}

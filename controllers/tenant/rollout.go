@@ -16,7 +16,7 @@ import (
 // goal is where a tenant should be now.
 type goal struct {
 	target migrations.Version
-	// digest of the set's state that the tenant is at when it is there; "" leaves what was said.
+	// digest of the set's state that the tenant is at when it is there; "" where nobody knows of one.
 	digest string
 	// run says that there is something to do.
 	run bool

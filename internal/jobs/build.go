@@ -24,6 +24,9 @@ const (
 	AnnotationTenants = "tenantry.dev/tenants"
 	// AnnotationDigest is where the Job takes its tenants.
 	AnnotationDigest = "tenantry.dev/digest"
+	// AnnotationDatabase is the UID of the TenantDatabase on which all of them are: what a restart forgets of a
+	// rollout's places is found by it.
+	AnnotationDatabase = "tenantry.dev/database"
 )
 
 // Member is a tenant that a Job migrates. Work is a label's value that tells tries apart.
@@ -31,8 +34,10 @@ type Member struct{ UID, Namespace, Name, Schema, Work string }
 
 // Wish is a Job that should be.
 type Wish struct {
-	Set     *v1alpha1.MigrationSet
-	Members []Member
+	Set *v1alpha1.MigrationSet
+	// Database is the UID of the members' TenantDatabase.
+	Database string
+	Members  []Member
 }
 
 // UIDs are the members', sorted.
@@ -65,7 +70,7 @@ func (w Wish) Build() *batchv1.Job {
 			Namespace: w.Set.Namespace, Name: w.Name(), Labels: labels,
 			OwnerReferences: []metav1.OwnerReference{ownerOf(w.Set, v1alpha1.GroupVersion.WithKind("MigrationSet"))},
 			Annotations: map[string]string{
-				AnnotationTenants: strings.Join(tenants, ","), AnnotationDigest: Digest(spec),
+				AnnotationTenants: strings.Join(tenants, ","), AnnotationDigest: Digest(spec), AnnotationDatabase: w.Database,
 			},
 		},
 		Spec: batchv1.JobSpec{

@@ -69,7 +69,7 @@ func TestNames(t *testing.T) {
 
 // A Job has the password by reference alone, and the product's variables behind the operator's.
 func TestBuild(t *testing.T) {
-	w := Wish{Set: set(), Members: []Member{{UID: "u1", Namespace: "ns", Name: "acme", Schema: "acme", Work: "w"}}}
+	w := Wish{Set: set(), Database: "db", Members: []Member{{UID: "u1", Namespace: "ns", Name: "acme", Schema: "acme", Work: "w"}}}
 	job := w.Build()
 	pod := job.Spec.Template.Spec
 	var names []string
@@ -82,6 +82,9 @@ func TestBuild(t *testing.T) {
 	}
 	if *pod.AutomountServiceAccountToken || !*pod.SecurityContext.RunAsNonRoot || *pod.Containers[0].SecurityContext.AllowPrivilegeEscalation {
 		t.Error("the Pod may more than it should")
+	}
+	if job.Annotations[AnnotationDatabase] != "db" {
+		t.Errorf("the Job says nothing of its database: %v", job.Annotations)
 	}
 	if !*job.Spec.Suspend || *job.Spec.PodReplacementPolicy != batchv1.Failed || Work(job, "u1") != "w" || Target(job) != Digest(w.Set.Spec.Job) || !ownedBy(w.Set)(job) {
 		t.Errorf("the Job is not as it should be: %+v", job.Spec)
@@ -119,6 +122,44 @@ func TestLatest(t *testing.T) {
 		}
 	}
 }
+
+// A Job that has not ended long after its deadline is given up, unless it ended after all, or its time begins anew.
+func TestOverdue(t *testing.T) {
+	start := time.Unix(1e6, 0)
+	for name, tt := range map[string]struct {
+		is           batchv1.JobConditionType
+		after        time.Duration
+		change       func(*batchv1.Job)
+		atWork, over bool
+	}{
+		"in time":                     {after: time.Minute, atWork: true},
+		"its deadline is over":        {is: batchv1.JobFailureTarget, after: time.Hour + Grace - time.Second, atWork: true},
+		"given up":                    {is: batchv1.JobFailureTarget, after: time.Hour + Grace, over: true},
+		"ended at last":               {is: batchv1.JobFailed, after: 2 * time.Hour},
+		"ended well":                  {is: batchv1.JobComplete, after: 2 * time.Hour},
+		"goes":                        {after: time.Minute, change: leaves},
+		"goes, and does not end":      {after: 2 * time.Hour, change: leaves, over: true},
+		"suspended":                   {after: 2 * time.Hour, atWork: true, change: func(j *batchv1.Job) { j.Spec.Suspend = new(true) }},
+		"goes on behind a suspension": {is: batchv1.JobSuspended, after: 2 * time.Hour, atWork: true},
+		"has not begun":               {after: 2 * time.Hour, atWork: true, change: func(j *batchv1.Job) { j.Status.StartTime = nil }},
+		"without a deadline":          {after: 2 * time.Hour, atWork: true, change: func(j *batchv1.Job) { j.Spec.ActiveDeadlineSeconds = nil }},
+	} {
+		j := job("a", 0, tt.is)
+		j.Spec.ActiveDeadlineSeconds, j.Status.StartTime = new(int64(3600)), &metav1.Time{Time: start}
+		if tt.change != nil {
+			tt.change(&j)
+		}
+		now := start.Add(tt.after)
+		if got := Overdue(&j, now); got != tt.over {
+			t.Errorf("%s: overdue is %v", name, got)
+		}
+		if got := AtWork(&j, now); got != tt.atWork {
+			t.Errorf("%s: at work is %v", name, got)
+		}
+	}
+}
+
+func leaves(j *batchv1.Job) { j.DeletionTimestamp = &metav1.Time{Time: time.Unix(1e6, 0)} }
 
 // Nothing in a program's last words that looks like a password comes into a status.
 func TestWords(t *testing.T) {

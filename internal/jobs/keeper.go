@@ -29,6 +29,7 @@ type Keeper struct {
 
 	// preparing has a lock for each Job: two of its tenants' passes may want to prepare it.
 	preparing sync.Map // types.UID -> *sync.Mutex
+	recalled  recalled
 }
 
 // Find returns a set's Jobs for a tenant, as the cache has them. A label alone says nothing: whoever may
@@ -71,7 +72,7 @@ func (k *Keeper) Create(ctx context.Context, w Wish) (*batchv1.Job, error) {
 	case apierrors.IsAlreadyExists(err):
 		return nil, fault.NewWaiting(v1alpha1.ReasonProgressing, 2*time.Second, "Job %s/%s is there already", job.Namespace, job.Name)
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
-		return nil, fault.NewWaiting(v1alpha1.ReasonProgressing, time.Minute, "Job %s/%s waits for room: %s", job.Namespace, job.Name, err)
+		return nil, fault.NewWaiting(v1alpha1.ReasonNoRoomForJob, time.Minute, "Job %s/%s waits for room: %s", job.Namespace, job.Name, err)
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err):
 		return nil, fault.NewInvalid(v1alpha1.ReasonJobFailed, "the API server refuses the Job that spec.job.template describes: %s", err)
 	case err != nil:

@@ -3,6 +3,7 @@ package jobs
 import (
 	"slices"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -28,15 +29,10 @@ const (
 // StateOf reads a Job's conditions. Complete and Failed come when all its Pods have ended (Kubernetes
 // 1.31, JobManagedBy and JobPodReplacementPolicy).
 func StateOf(job *batchv1.Job) State {
-	is := func(t batchv1.JobConditionType) bool {
-		return slices.ContainsFunc(job.Status.Conditions, func(c batchv1.JobCondition) bool {
-			return c.Type == t && c.Status == corev1.ConditionTrue
-		})
-	}
 	switch {
-	case is(batchv1.JobComplete):
+	case is(job, batchv1.JobComplete):
 		return Succeeded
-	case is(batchv1.JobFailed):
+	case is(job, batchv1.JobFailed):
 		return Failed
 	case !job.DeletionTimestamp.IsZero():
 		return Leaving
@@ -46,8 +42,40 @@ func StateOf(job *batchv1.Job) State {
 	return Running
 }
 
+func is(job *batchv1.Job, t batchv1.JobConditionType) bool {
+	return slices.ContainsFunc(job.Status.Conditions, func(c batchv1.JobCondition) bool {
+		return c.Type == t && c.Status == corev1.ConditionTrue
+	})
+}
+
 // Ended says whether nothing of the Job runs any more.
 func (s State) Ended() bool { return s == Succeeded || s == Failed }
+
+// Grace is how long the passwords of a Job's logins outlive its own deadline.
+const Grace = 10 * time.Minute
+
+// Due is when a Job is given up that has not ended by then. The Job controller says that it failed only when its Pods
+// have ended, which nobody hears of those on a node that is gone. It is zero for a Job that has not begun, and for one
+// that was suspended: as soon as the Job controller sees that it may run again, its time begins anew.
+func Due(job *batchv1.Job) time.Time {
+	start, limit := job.Status.StartTime, job.Spec.ActiveDeadlineSeconds
+	if start == nil || limit == nil || is(job, batchv1.JobSuspended) {
+		return time.Time{}
+	}
+	return start.Add(time.Duration(*limit)*time.Second + Grace)
+}
+
+// Overdue says whether a Job is given up: it has not ended, and should have.
+func Overdue(job *batchv1.Job, now time.Time) bool {
+	state, due := StateOf(job), Due(job)
+	return !state.Ended() && state != Preparing && !due.IsZero() && !now.Before(due)
+}
+
+// AtWork says whether a Job's program runs, or will.
+func AtWork(job *batchv1.Job, now time.Time) bool {
+	state := StateOf(job)
+	return !state.Ended() && state != Leaving && !Overdue(job, now)
+}
 
 // why is the reason by which the Job controller says that a Job failed.
 func why(job *batchv1.Job) string {

@@ -14,6 +14,9 @@ import (
 func (d *decision) budget() {
 	st := &d.status
 	failed := d.failures()
+	if st.CompletedAt == nil {
+		st.Forgiven = min(st.Forgiven, failed+d.undecided())
+	}
 	if stop := st.Stopped; stop != nil {
 		switch {
 		case stop.Resume == d.Resume:
@@ -90,6 +93,20 @@ func token(target v1alpha1.MigrationSetVersion, st *v1alpha1.RolloutStatus) stri
 	const short = 12
 	return fmt.Sprintf("%s-%s-%s-%d", target.Version, target.Digest[:min(short, len(target.Digest))],
 		strconv.FormatInt(st.StartedAt.Unix(), 36), st.Stops)
+}
+
+// undecided are tenants that are not well and may yet fail as they did before. Who is well again needs no forgiveness,
+// and leaves none to others.
+func (d *decision) undecided() (n int32) {
+	for i, members := range d.members {
+		for _, t := range members {
+			switch s, _ := d.stand(i, t); {
+			case s == unwell, s == blocked, s == pending && (t.Begun || !t.Healthy):
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (d *decision) failures() (n int32) {

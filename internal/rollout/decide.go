@@ -83,6 +83,7 @@ func Decide(in Input) (Decision, error) {
 	in.Now = in.Now.Truncate(time.Second) // as a status keeps it
 	d := &decision{Input: in, rings: rings}
 	d.begin()
+	d.pause()
 	d.sort()
 	d.budget()
 	d.advance()
@@ -116,6 +117,25 @@ func (d *decision) begin() {
 	d.status = v1alpha1.RolloutStatus{MigrationSetVersion: d.Target, StartedAt: metav1.NewTime(d.Now)}
 }
 
+// pause notes when the rollout was paused, and when it went on. Pauses with less than the deadline between them are
+// one, from the beginning of the first: nobody new can have failed in between.
+func (d *decision) pause() {
+	st := &d.status
+	paused := d.Spec != nil && d.Spec.Paused
+	isPaused := st.PausedAt != nil && st.ResumedAt == nil
+	switch {
+	case st.CompletedAt != nil:
+		st.PausedAt, st.ResumedAt = nil, nil
+	case paused && !isPaused:
+		if st.ResumedAt == nil || !d.Now.Before(st.ResumedAt.Add(d.deadline())) {
+			st.PausedAt = new(metav1.NewTime(d.Now))
+		}
+		st.ResumedAt = nil
+	case !paused && isPaused:
+		st.ResumedAt = new(metav1.NewTime(d.Now))
+	}
+}
+
 // sort puts the tenants into rings, whose states by the status are kept by their names.
 func (d *decision) sort() {
 	before := d.status.Rings
@@ -128,12 +148,15 @@ func (d *decision) sort() {
 		}
 		d.status.Rings[i] = st
 	}
-	for _, t := range d.Tenants {
-		i := d.rings.Of(t.Labels)
-		d.members[i] = append(d.members[i], t)
+	order, keys := make([]int, len(d.Tenants)), make([]string, len(d.Tenants)) // not made anew for each comparison
+	for i, t := range d.Tenants {
+		order[i], keys[i] = i, t.Key()
 	}
-	for _, members := range d.members {
-		slices.SortFunc(members, func(a, b Tenant) int { return compare(a.Key(), b.Key()) })
+	slices.SortFunc(order, func(a, b int) int { return compare(keys[a], keys[b]) })
+	for _, i := range order {
+		t := d.Tenants[i]
+		ring := d.rings.Of(t.Labels)
+		d.members[ring] = append(d.members[ring], t)
 	}
 }
 
@@ -177,6 +200,7 @@ func (d *decision) advance() {
 		}
 	}
 	d.status.CompletedAt = new(metav1.NewTime(d.Now))
+	d.pause()
 }
 
 // soak is the ring's soak time; a ring in which nobody got the version shows nothing by waiting.

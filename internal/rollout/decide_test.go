@@ -333,6 +333,87 @@ func TestPause(t *testing.T) {
 	}
 }
 
+// In a pause, in which nobody may try again, nobody's deadline runs out; behind it each has the whole of it.
+func TestDeadlineStandsStillInAPause(t *testing.T) {
+	s := newSim(t, &v1alpha1.Rollout{Rings: []v1alpha1.RolloutRing{ring("a", 0)}, ProgressDeadlineSeconds: 60}, in("a", 2)...)
+	s.decide(0)
+	s.move(s.updated, "a00")
+	s.move(func(t *Tenant) {
+		t.Healthy, t.Since, t.Failure = false, start, &Failure{Reason: "MigrationLocked"}
+		t.Trouble = *t.Failure
+	}, "a01")
+	s.decide(10 * time.Second)
+	s.want("a lock is held", Waiting, "a (waiting)", "50s")
+	s.in.Spec.Paused = true
+	s.decide(time.Second)
+	s.want("paused", Paused, "a (paused)", "")
+	if d := s.decide(time.Hour); d.Total.Failed != 0 || d.Status.Stopped != nil {
+		t.Errorf("an hour of a pause spends the budget: %+v", d.Status)
+	}
+	s.in.Spec.Paused = false
+	s.decide(time.Second)
+	s.want("on again", Waiting, "a (waiting)", "1m0s")
+	s.decide(30 * time.Second)
+	s.want("half way", Waiting, "a (waiting)", "30s")
+	d := s.decide(30 * time.Second)
+	s.want("over", Stopped, "a (stopped)", "")
+	if d.Total.Failed != 1 {
+		t.Errorf("%d tenants have failed", d.Total.Failed)
+	}
+	for range 2 {
+		for _, paused := range []bool{true, false} {
+			s.in.Spec.Paused = paused
+			if d := s.decide(20 * time.Second); d.Total.Failed != 1 || d.Status.Stopped == nil {
+				t.Errorf("with paused %t it is forgotten who had failed: %+v", paused, d.Status)
+			}
+		}
+	}
+}
+
+// Who is not well for reasons that keep nobody from being migrated has not failed while it waits for its turn, however
+// long that takes. Who cannot be migrated has.
+func TestWaitingForATurnIsNoFailure(t *testing.T) {
+	s := newSim(t, &v1alpha1.Rollout{ProgressDeadlineSeconds: 60, FailureBudget: budgetOf("1")}, in("a", 3)...)
+	unwell := func(waits bool) func(*Tenant) {
+		return func(t *Tenant) {
+			t.Healthy, t.Waits, t.Since, t.Trouble = false, waits, start.Add(-time.Hour), Failure{Reason: "X"}
+		}
+	}
+	s.move(unwell(true), "a00")
+	s.move(unwell(false), "a01")
+	s.move(s.updated, "a02")
+	s.decide(0)
+	d := s.decide(time.Hour)
+	s.want("an hour later", Progressing, "rest", "")
+	if d.Total.Failed != 1 || d.Total.Pending != 1 || d.Failed[0].Name != "a01" {
+		t.Errorf("total %+v, failed %+v", d.Total, d.Failed)
+	}
+}
+
+// Who was forgiven and is well again leaves nothing of that to others.
+func TestForgivenessEnds(t *testing.T) {
+	s := newSim(t, &v1alpha1.Rollout{FailureBudget: budgetOf("1")}, in("a", 8)...)
+	s.decide(0)
+	s.move(s.refused, "a00", "a01", "a02")
+	d := s.decide(time.Second)
+	s.want("three", Stopped, "rest (stopped)", "")
+	s.in.Resume = d.Status.Stopped.Resume
+	if d := s.decide(time.Second); *d.Status.FailuresAllowed != 4 {
+		t.Errorf("%d may fail when three are forgiven", *d.Status.FailuresAllowed)
+	}
+	s.move(func(t *Tenant) { t.Failure.Reason, t.Failure.Refused = "MigrationLocked", false }, "a00", "a01", "a02")
+	if d := s.decide(time.Second); *d.Status.FailuresAllowed != 4 {
+		t.Errorf("%d may fail while the three meet a lock", *d.Status.FailuresAllowed)
+	}
+	s.move(s.updated, "a00", "a01", "a02")
+	if d := s.decide(time.Second); *d.Status.FailuresAllowed != 1 {
+		t.Errorf("%d may fail when the three are well", *d.Status.FailuresAllowed)
+	}
+	s.move(s.refused, "a03", "a04")
+	s.decide(time.Second)
+	s.want("two others", Stopped, "rest (stopped)", "")
+}
+
 // The health gate waits for tenants that are not well, up to the deadline.
 func TestGateWaitsForHealth(t *testing.T) {
 	spec := &v1alpha1.Rollout{Rings: []v1alpha1.RolloutRing{ring("a", 0)}, FailureBudget: budgetOf("1"), ProgressDeadlineSeconds: 60}

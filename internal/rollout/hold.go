@@ -1,6 +1,9 @@
 package rollout
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Hold keeps a place for a tenant that is at work already, whatever the bounds say: its Job runs since an
 // earlier pass, perhaps of an operator before this one.
@@ -11,6 +14,13 @@ func (p *Permits) Hold(a Ask) {
 	delete(l.called, a.Tenant)
 	l.queue = without(l.queue, a.Tenant)
 	l.busy[a.Tenant] = true
+}
+
+// AtWork says whether a tenant holds a place.
+func (p *Permits) AtWork(tenant string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.lanes(), func(l *lane) bool { return l.busy[tenant] })
 }
 
 // Rest gives back the place of a tenant that is not at work now. For what it waits it goes on waiting.

@@ -9,8 +9,8 @@ import (
 // Permits keep, in the one process that is at work, what cannot wait for a status: how many tenants of
 // each database are being upgraded, in which order the others wait, and which tenants failed since
 // failures were last counted, so that a bad version that fails in milliseconds does not fail for
-// hundreds before it is stopped. It is a cache: after a restart nobody is at work and the status's
-// count is where it begins.
+// hundreds before it is stopped. It is a cache: after a restart nobody is at work but those whose Jobs
+// run, and the status's count is where it begins.
 type Permits struct {
 	mu     sync.Mutex
 	wake   func(tenant string)
@@ -134,6 +134,21 @@ func (p *Permits) Passed(tenant string, now time.Time) {
 		}
 	}
 	p.call(now, left...)
+}
+
+// Pardon drops the failures of a tenant that no count will know any more, as it is pinned or goes, and lets those who
+// were held ask again.
+func (p *Permits) Pardon(tenant string) {
+	p.mu.Lock()
+	var woken []string
+	for _, f := range p.fleets {
+		if _, failed := f.fresh[tenant]; failed || f.failed[tenant] {
+			delete(f.fresh, tenant)
+			delete(f.failed, tenant)
+			woken, f.held = append(woken, f.held...), nil
+		}
+	}
+	p.unlockAndWake(woken)
 }
 
 // Counted takes over what a decision found: who failed, and how many may. Who was held by failures that

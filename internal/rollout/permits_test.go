@@ -113,6 +113,32 @@ func TestFailuresSpendTheBudgetAtOnce(t *testing.T) {
 }
 
 // A count that is behind does not lose what it has not heard of, but only for a while.
+// A tenant that is pinned or deleted in the moment in which it fails is in no count, and holds nobody.
+func TestPardonLetsOthersBegin(t *testing.T) {
+	p := NewPermits()
+	var woken []string
+	p.OnWake(func(tenant string) { woken = append(woken, tenant) })
+	ask := func(tenant string) Ask {
+		return Ask{Set: "set", Digest: "d", Database: "db", Tenant: tenant, Budgeted: true, Now: start}
+	}
+	p.Counted("set", "d", nil, true, 0, start)
+	if !p.Start(ask("a")) {
+		t.Fatal("the first may not begin")
+	}
+	p.End(ask("a"), false, true, start)
+	if p.Start(ask("b")) {
+		t.Fatal("another begins while the budget is spent")
+	}
+	p.Counted("set", "d", nil, true, 0, start)
+	if p.Start(ask("b")) {
+		t.Fatal("a failure is forgotten that the count did not know yet")
+	}
+	p.Pardon("a")
+	if len(woken) != 1 || woken[0] != "b" || !p.Start(ask("b")) {
+		t.Errorf("woken are %q, and b may begin: %t", woken, p.Start(ask("b")))
+	}
+}
+
 func TestACountMayBeBehind(t *testing.T) {
 	d := newDesk(t)
 	for _, tenant := range []string{"a", "b"} {

@@ -36,19 +36,27 @@ func (d *decision) deadline() time.Duration {
 	return time.Duration(d.Spec.ProgressDeadlineSeconds) * time.Second
 }
 
-// due is when a tenant of a ring that is not well counts as failed; zero for never. Its own clock
-// counts, but only from when the ring was opened: before that it was not this version's.
+// due is when a tenant of a ring that is not well counts as failed; zero for never. Its own clock counts, but only
+// from when the ring was opened: before that it was not this version's. During a pause nobody can mend what was not
+// over by then, and afterwards each has the whole deadline again.
 func (d *decision) due(i int, t Tenant) time.Time {
-	ring := d.status.Rings[i]
-	if ring.StartedAt == nil || !d.rings.isOpen(i, &d.status) {
+	ring, st := d.status.Rings[i], &d.status
+	if ring.StartedAt == nil || !d.rings.isOpen(i, st) {
 		return time.Time{}
 	}
 	since := t.Since
 	if ring.StartedAt.After(since) {
 		since = ring.StartedAt.Time
 	}
-	// A status keeps whole seconds.
-	return since.Truncate(time.Second).Add(d.deadline())
+	due := since.Truncate(time.Second).Add(d.deadline()) // a status keeps whole seconds
+	switch {
+	case st.PausedAt == nil || !due.After(st.PausedAt.Time):
+	case st.ResumedAt == nil:
+		return time.Time{}
+	case st.ResumedAt.After(since):
+		return st.ResumedAt.Add(d.deadline())
+	}
+	return due
 }
 
 func (d *decision) overdue(i int, t Tenant) bool {
@@ -73,7 +81,7 @@ func (d *decision) stand(i int, t Tenant) (standing, Failure) {
 		return failed, *t.Failure
 	case t.Failure != nil:
 		return blocked, *t.Failure
-	case t.Healthy || t.Begun && !t.Halted || completed || !d.rings.isOpen(i, &d.status):
+	case t.Healthy || t.Waits || t.Begun && !t.Halted || completed || !d.rings.isOpen(i, &d.status):
 		return pending, Failure{}
 	case !d.overdue(i, t):
 		return blocked, t.Trouble

@@ -24,6 +24,8 @@ type Tenant struct {
 	Begun bool
 	// Halted : a step before the migration fails, so that it gets no further.
 	Halted bool
+	// Waits : it has a version, and nothing that is wrong with it keeps a pass from the migration. It waits for its turn.
+	Waits bool
 	// Failure is why it did not come to the target; nil if it did not fail.
 	Failure *Failure
 	// Healthy : nothing is wrong with it that a migration could have done. A claim on a domain that
@@ -88,12 +90,39 @@ func Observe(t *v1alpha1.Tenant, target v1alpha1.MigrationSetVersion) Tenant {
 		o.Failure = &Failure{Reason: migrated.Reason, Message: migrated.Message, Refused: Refused(migrated.Reason)}
 		o.Since = migrated.LastTransitionTime.Time
 	}
-	o.Halted = o.Begun && slices.ContainsFunc(before, func(name string) bool {
+	o.Halted = o.Begun && (shutOut(t) || slices.ContainsFunc(before, func(name string) bool {
 		c := condition(t, name)
 		return c != nil && c.Status == metav1.ConditionFalse
-	})
+	}))
 	o.Healthy, o.Trouble, o.Since = health(t, o)
+	o.Waits = o.Version != "" && !o.Healthy && !o.AtTarget && !o.Begun && o.Failure == nil && passable(t)
 	return o
+}
+
+// shutOut says that passes end before the first step: the class is gone, or lets the namespace in no longer.
+func shutOut(t *v1alpha1.Tenant) bool {
+	ready := condition(t, v1alpha1.ConditionReady)
+	return ready != nil && ready.Status == metav1.ConditionFalse &&
+		(ready.Reason == v1alpha1.ReasonClassNotFound || ready.Reason == v1alpha1.ReasonNamespaceNotAllowed)
+}
+
+// passable says that a pass comes to the migration although the Tenant is not Ready: its first failure, which Ready names,
+// is one of a step that lets the others go on, or of the migration to another version.
+func passable(t *v1alpha1.Tenant) bool {
+	ready := condition(t, v1alpha1.ConditionReady)
+	failed := func(name string) bool {
+		c := condition(t, name)
+		return c != nil && c.Status == metav1.ConditionFalse
+	}
+	is := func(name string) bool { return failed(name) && condition(t, name).Reason == ready.Reason }
+	migrated := condition(t, v1alpha1.ConditionMigrated)
+	if ready == nil || migrated == nil || ready.Reason == v1alpha1.ReasonRetrying || slices.ContainsFunc(before, failed) {
+		return false
+	}
+	if migrated.Status != metav1.ConditionTrue && !(failed(migrated.Type) && Refused(migrated.Reason)) {
+		return false // Nobody knows whether the next pass comes any further.
+	}
+	return is(v1alpha1.ConditionDomainsClaimed) || is(v1alpha1.ConditionMigrated) || slices.ContainsFunc(behind, is)
 }
 
 // health finds out whether the tenant works, what is wrong if not, and since when.

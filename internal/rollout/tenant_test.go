@@ -52,7 +52,35 @@ func TestObserve(t *testing.T) {
 		"failed at an older one": {
 			"3", version(3).Digest,
 			conditions{verdict("Migrated", no, "MigrationFailed", 1), verdict("Ready", no, "MigrationFailed", 2)},
-			Tenant{Trouble: trouble("MigrationFailed"), Since: minute(2)},
+			Tenant{Trouble: trouble("MigrationFailed"), Since: minute(2), Waits: true},
+		},
+		"at an older one, a domain not proved": {
+			"3", version(3).Digest,
+			conditions{verdict("Migrated", yes, "Succeeded", 0), verdict("Ready", no, "DomainUnverified", 3), verdict("DomainsClaimed", no, "DomainUnverified", 3)},
+			Tenant{Trouble: trouble("DomainUnverified"), Since: minute(3), Waits: true},
+		},
+		"at an older one, a domain not proved, and its database away": {
+			"3", version(3).Digest,
+			conditions{
+				verdict("Migrated", yes, "Succeeded", 0), verdict("Ready", no, "DomainUnverified", 3), verdict("DomainsClaimed", no, "DomainUnverified", 3),
+				verdict("DatabaseReady", no, "DatabaseNotReady", 4),
+			},
+			Tenant{Trouble: trouble("DomainUnverified"), Since: minute(3)},
+		},
+		"at an older one, its program's table not readable": {
+			"3", version(3).Digest,
+			conditions{verdict("Migrated", no, "AuthenticationFailed", 3), verdict("Ready", no, "AuthenticationFailed", 3)},
+			Tenant{Trouble: trouble("AuthenticationFailed"), Since: minute(3)},
+		},
+		"at work, and shut out by its class": {
+			"3", version(4).Digest,
+			conditions{verdict("Migrated", no, "Progressing", 1), verdict("Ready", no, "NamespaceNotAllowed", 2)},
+			Tenant{Begun: true, Halted: true, Trouble: trouble("NamespaceNotAllowed"), Since: minute(2)},
+		},
+		"at an older one, without its class": {
+			"3", version(3).Digest,
+			conditions{verdict("Migrated", yes, "Succeeded", 0), verdict("Ready", no, "ClassNotFound", 3)},
+			Tenant{Trouble: trouble("ClassNotFound"), Since: minute(3)},
 		},
 		"pinned too low a moment ago": {
 			"3", version(4).Digest,
