@@ -42,10 +42,7 @@ func (r *Reconciler) baseline(ctx context.Context, s *scope, ms *v1alpha1.Migrat
 	if err := r.record(ctx, s, set, known(set, at, migrations.Result{}, nil)); err != nil {
 		return err
 	}
-	digest := ""
-	if upto := set.Upto(at); upto != nil {
-		digest = upto.Digest
-	}
+	digest := partDigest(set, at)
 	if _, err := s.db.SetVersion(ctx, s.wanted.UID, s.wanted.Schema, string(at), digest); err != nil {
 		return err
 	}
@@ -78,13 +75,15 @@ func toldBaseline(ctx context.Context, s *scope, migrator *postgres.DB, set *mig
 	if err != nil {
 		return "", err
 	}
-	var versions []string
+	var versions, repeatables []string
 	for i := range set.Migrations {
-		if m := &set.Migrations[i]; !m.Repeatable {
+		if m := &set.Migrations[i]; m.Repeatable {
+			repeatables = append(repeatables, string(m.Version))
+		} else {
 			versions = append(versions, string(m.Version))
 		}
 	}
-	version, err := ledger.Baseline(versions)
+	version, err := ledger.Baseline(versions, repeatables)
 	if err != nil {
 		return "", fault.NewInvalid(v1alpha1.ReasonBaselineRequired,
 			"Schema %s: %s. Set baselineVersion of %s in spec.adoptions of TenantDatabase %s/%s to the version at which the schema stands",

@@ -42,17 +42,26 @@ func fileKey(s *scope, version migrations.Version, checksum string) recordKey {
 // looked at behind what was applied.
 func (r *Reconciler) recordPart(ctx context.Context, s *scope, set *migrations.Set, result migrations.Result, err error) error {
 	_, above := errors.AsType[*migrations.Downgrade](err)
-	at := set.Upto(result.To)
+	digest := partDigest(set, result.To)
 	unborn := s.version == "" && s.digest == "" // It is to come to its first version, whatever the rollout is at.
-	if at == nil || !result.Read || !result.Fits && !above || unborn && !above || string(result.To) == s.version {
+	if _, known := set.At(result.To); !known || !result.Read || !result.Fits && !above || unborn && !above || string(result.To) == s.version {
 		return nil
 	}
-	if _, err := s.db.Record(ctx, s.wanted.UID, s.wanted.Schema, string(result.To), at.Digest, ""); err != nil {
+	if _, err := s.db.Record(ctx, s.wanted.UID, s.wanted.Schema, string(result.To), digest, ""); err != nil {
 		return err
 	}
-	s.version, s.digest = string(result.To), at.Digest
+	s.version, s.digest = string(result.To), digest
 	r.checked.Delete(s.tenant.UID)
 	return nil
+}
+
+// partDigest is that of the set's files up to a version that a schema has, "" where nobody knows whether it has them
+// all: a repeatable migration comes behind the versions, and may be what failed. Then the ledger is asked.
+func partDigest(set *migrations.Set, version migrations.Version) string {
+	if upto := set.Upto(version); upto != nil && !set.Repeats() {
+		return upto.Digest
+	}
+	return ""
 }
 
 // known are the versions whose files the schema has: all up to the target, or up to where a failure

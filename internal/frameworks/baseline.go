@@ -21,14 +21,15 @@ func Of(format migrations.Format) Framework {
 }
 
 // Baseline is the version of a set at which a schema stands by its framework's record, "" for none. The set's
-// versions come in their order. A record that does not say just "all up to one version, and nothing else" is an
+// versions come in their order; it may have repeatable migrations besides, which say nothing of a version. A record that does not say just "all up to one version, and nothing else" is an
 // error in words for people: what the schema has then only a person can tell.
-func (l Ledger) Baseline(versions []string) (string, error) {
+func (l Ledger) Baseline(versions, repeatables []string) (string, error) {
 	if entry := l.Broken(); entry != "" {
 		return "", fmt.Errorf("%s says that version %s failed half way", tables[l.framework].name, entry)
 	}
 	for _, r := range l.records {
-		known := slices.ContainsFunc(versions, func(v string) bool { return l.same(r.entry, v) })
+		is := func(v string) bool { return l.same(r.entry, v) }
+		known := slices.ContainsFunc(versions, is) || slices.ContainsFunc(repeatables, is)
 		if !known && l.has(r.entry) && !l.isBeginning(r) {
 			return "", fmt.Errorf("%s has version %s, and the set has not", tables[l.framework].name, r.entry)
 		}

@@ -7,10 +7,10 @@ import "regexp"
 var commitsItself = regexp.MustCompile(`(?i)^call\b|\b(commit|rollback)\b`)
 
 // arrange decides how the statements of a file run. A BEGIN and COMMIT around the whole file are
-// dropped, since the migration runs in the engine's transaction. Transaction control anywhere else, a
+// dropped, since the migration runs in the engine's transaction, unless something in between cannot. Transaction control anywhere else, a
 // statement that cannot run in a transaction, or the file's own word (asked) make it run in units.
 func (m *Migration) arrange(s source, all []Statement, asked bool) error {
-	if n := len(all); n > 1 && !asked && all[0].class == begins && all[n-1].class == commits && !controls(all[1:n-1]) {
+	if n := len(all); n > 1 && !asked && all[0].class == begins && all[n-1].class == commits && !controls(all[1:n-1]) && !anyOutside(all[1:n-1]) {
 		all = all[1 : n-1]
 	}
 	blocks, kept, err := findBlocks(s, all)

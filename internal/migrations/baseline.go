@@ -22,11 +22,11 @@ const BaselineRunner = "baseline"
 // Baseline makes sure that a schema which was made without the engine is not migrated from its beginning. It
 // records all numbered migrations of the set up to a version as done, in one transaction and with their present
 // checksums, and runs none of them. A ledger that has rows is left as it is, whatever the version: it knows
-// better. An empty schema needs no baseline and gets none.
+// better, as long as it fits the set. An empty schema needs no baseline and gets none.
 //
 // It returns the version at which the schema then stands, "" for none. It may be called again after any error,
 // and by any number of runners. Errors are faults: BaselineRequired where the schema has something in it, no
-// ledger, and the version is "".
+// ledger, and the version is ""; those of Plan where the ledger does not fit.
 func Baseline(ctx context.Context, pool *pgxpool.Pool, t Target, set *Set, version Version) (Version, error) {
 	r := &runner{pool: pool, target: t, set: set, policy: defaultPolicy}
 	defer r.release(ctx)
@@ -57,7 +57,14 @@ func (r *runner) baseline(ctx context.Context, version Version) (Version, error)
 		return "", err
 	}
 	applied, _, err := r.target.readLedger(ctx, conn)
-	if err != nil || len(applied) > 0 {
+	if err != nil {
+		return "", err
+	}
+	if len(applied) > 0 {
+		if err := checkHistory(r.set, applied); err != nil {
+			return "", err
+		}
+		_, err := Plan(r.set, applied, Current(applied))
 		return Current(applied), err
 	}
 	if empty, err := r.target.holdsNothing(ctx, conn); err != nil || empty {

@@ -72,7 +72,7 @@ func (r *runner) runBatch(ctx context.Context, steps Steps, last bool) (int, err
 		// The server could not even read the message (its grammar refuses something that ours let
 		// pass), so nothing ran. What stands in front of the place is fine.
 		return r.runBatch(ctx, steps[:f.step], false)
-	case f.met():
+	case f.met(), f.step > 0 && committed > 0 && f.actsForAnother():
 		return committed, errStale
 	case f.guards && f.server() != nil && f.server().Code == "22012":
 		r.replay = true
@@ -88,7 +88,8 @@ func (r *runner) compose(steps Steps) *script {
 	s := &script{}
 	for i, step := range steps {
 		m := step.Migration
-		if i > 0 && steps[i-1].Migration.leaks() {
+		cleans := i > 0 && steps[i-1].Migration.leaks()
+		if cleans {
 			// In a transaction of its own, because the next one reads some settings as it begins.
 			s.own(i, "BEGIN")
 			s.own(i, cleanSession...)
@@ -98,7 +99,9 @@ func (r *runner) compose(steps Steps) *script {
 		if i > 0 {
 			s.own(i, "RESET ALL") // a trigger may have set something
 		}
-		s.own(i, r.target.role(i, len(steps)))
+		if i == 0 || cleans {
+			s.own(i, r.target.role(len(steps) > 1))
+		}
 		s.own(i, r.target.settings("LOCAL")[1:]...)
 		if i < len(steps)-1 {
 			s.own(i, "SET LOCAL synchronous_commit = off")

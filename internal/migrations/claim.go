@@ -97,7 +97,7 @@ FROM pg_catalog.pg_stat_activity`
 
 // yield gives the row up behind a failure: the next call need not ask whether this session lives. Where
 // the failure's outcome is known, the statement that failed may be mended in the file; a statement that
-// commits by itself stays in doubt, or the next call would do again what it did. The invalid index of a
+// commits by itself stays in doubt, or the next call would do again what it did. Invalid indexes of a
 // build that failed would slow writes down until then.
 func (o *outside) yield(ctx context.Context, u unit) {
 	if o.conn.IsClosed() {
@@ -108,7 +108,7 @@ func (o *outside) yield(ctx context.Context, u unit) {
 	if _, err := o.own(ctx, o.update("runner = '', "+o.progress(o.finished, o.doubt))); err != nil {
 		return
 	}
-	if st := &o.step.Migration.Statements[u.from]; u.alone && st.class == createsIndex {
-		_ = o.dropInvalid(ctx, st.index)
+	if u.alone {
+		_ = o.clear(ctx, &o.step.Migration.Statements[u.from])
 	}
 }

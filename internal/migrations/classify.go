@@ -108,10 +108,7 @@ func transactionControl(w []string) (class, string) {
 // setting judges SET and RESET. Settings that are local to a transaction, or that end with the
 // session, are the migration's own business; who it runs as is not.
 func setting(s source, p piece, w []string) (class, string) {
-	name := 1
-	if scope := second(w); scope == "local" || scope == "session" && len(w) > 2 && w[2] != "authorization" {
-		name = 2
-	}
+	name := settingAt(w)
 	if name >= len(w) {
 		return inTransaction, ""
 	}
@@ -130,6 +127,18 @@ func setting(s source, p piece, w []string) (class, string) {
 		return inTransaction, ""
 	}
 	return session, ""
+}
+
+// settingAt is where the name of a setting stands.
+func settingAt(w []string) int {
+	if scope := second(w); scope == "local" || scope == "session" && len(w) > 2 && w[2] != "authorization" {
+		return 2
+	}
+	return 1
+}
+
+func settingOf(s source, p piece) string {
+	return identifier(s, p.tokens[settingAt(words(p.tokens))])
 }
 
 // serverObjects are the kinds of objects that belong to the whole server or database.
@@ -151,10 +160,14 @@ func definition(w []string) (class, string) {
 		return dropsIndex, ""
 	case w[0] == "alter" && kind == "table" && has(w, "detach") && has(w, "concurrently"):
 		return alone, ""
-	case w[0] == "create" && (kind == "temp" || kind == "temporary" || kind == "local" || kind == "global"):
+	case w[0] == "create" && isTemporary(kind), w[0] == "create" && kind == "or" && len(w) > 3 && isTemporary(w[3]):
 		return temporary, ""
 	}
 	return inTransaction, ""
+}
+
+func isTemporary(word string) bool {
+	return word == "temp" || word == "temporary" || word == "local" || word == "global"
 }
 
 func reindexing(w []string) class {

@@ -51,6 +51,22 @@ func TestErrorBehindACommitAsksAPerson(t *testing.T) {
 	})
 }
 
+// A file that is changed around a statement in doubt, so that it may run in a transaction by now, takes nothing of the
+// doubt away.
+func TestDoubtOutlivesAnotherArrangement(t *testing.T) {
+	onServers(t, func(t *testing.T, db *database) {
+		target, text := db.tenant(t, "acme"), fmt.Sprintf(halfway, "PERFORM 1 / (SELECT count(*) - 1 FROM busy);")
+		for _, text := range []string{text, strings.Replace(text, "-- +goose NO TRANSACTION\n", "", 1), text} {
+			if _, err := db.applyWith(t.Context(), fast, target, load(t, text)); fault.ReasonOf(err) != ReasonDecisionNeeded {
+				t.Fatalf("error = %v, want %s", err, ReasonDecisionNeeded)
+			}
+			if got := effects(t, db, target); got != "1 2" {
+				t.Fatalf("effects = %s, want 1 2", got)
+			}
+		}
+	})
+}
+
 // decision is which UPDATE of the message somebody runs, the text of the file then, and what it leads to.
 type decision struct{ answer, mended, wantEffects string }
 

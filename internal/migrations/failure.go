@@ -111,7 +111,7 @@ func (r *runner) explain(err error, reason string) error {
 	if !ok {
 		return err
 	}
-	if failed.body == nil && failed.server() != nil && reason == "" {
+	if failed.body == nil && !failed.commits && failed.server() != nil && reason == "" {
 		return postgres.Fault(failed.err, fmt.Sprintf("cannot migrate schema %q as role %q", r.target.Schema, r.target.Owner))
 	}
 	e := &PartialError{
@@ -121,6 +121,9 @@ func (r *runner) explain(err error, reason string) error {
 	}
 	if pg := failed.server(); pg != nil {
 		e.SQLState, e.Message = pg.Code, pg.Message
+		if failed.commits {
+			e.Message = "at COMMIT: " + e.Message // of what was put off until then
+		}
 	}
 	e.judge(failed.err, reason)
 	return e

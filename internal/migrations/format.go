@@ -27,6 +27,8 @@ var (
 	// foreignMark finds the marks of tools whose files hold both directions; run as plain SQL, they
 	// would go up and down again.
 	foreignMark = regexp.MustCompile(`(?m)^[ \t]*--[ \t]*(\+migrate[ \t]+(?:Up|Down)|migrate:(?:up|down)|liquibase formatted)`)
+	// plainMark finds those of tools whose files are called as plain ones are. In other formats they are prose.
+	plainMark = regexp.MustCompile(`(?m)^[ \t]*--[ \t-]*(create above / drop below|(?i:down[ \t]+migration))[ \t-]*$`)
 )
 
 // detect finds the one format that fits all files, from names and goose's annotations.
@@ -137,7 +139,11 @@ func body(f *named, format Format, conf map[string][]byte) (s source, hashed str
 		return source{}, "", false, err
 	}
 	s = source{file: f.Name, text: text}
-	if at := foreignMark.FindStringSubmatchIndex(text); at != nil {
+	at := foreignMark.FindStringSubmatchIndex(text)
+	if at == nil && format == Plain {
+		at = plainMark.FindStringSubmatchIndex(text)
+	}
+	if at != nil {
 		return s, "", false, s.invalid(at[2], "-- %s belongs to a tool whose files hold both directions; keep the part that migrates up alone", text[at[2]:at[3]])
 	}
 	switch format {

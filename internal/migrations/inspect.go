@@ -60,6 +60,11 @@ func (s *Set) Upto(v Version) *Set {
 	return upto
 }
 
+// Repeats says whether the set has repeatable migrations. Of them a version does not tell which a schema has.
+func (s *Set) Repeats() bool {
+	return slices.ContainsFunc(s.Migrations, func(m Migration) bool { return m.Repeatable })
+}
+
 // Fragment is a part of a routine's body that looks like a statement.
 type Fragment struct {
 	// SQL is the text, or what EXECUTE makes of it. Names that are only known when the routine runs are

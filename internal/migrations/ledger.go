@@ -49,12 +49,14 @@ func (t Target) createLedger() []string {
 }
 
 // insertRows is the first statement of a migration's transaction. Its primary key lets one of two
-// runners through; the other waits for the first one's end.
+// runners through; the other waits for the first one's end. It divides by zero for anybody but the owner.
 func (t Target) insertRows(rows ...Applied) string {
+	owner := fmt.Sprintf(" / CASE WHEN current_user::pg_catalog.text OPERATOR(pg_catalog.=) %s THEN 1 ELSE 0 END", literal(t.Owner))
 	values := make([]string, len(rows))
 	for i, row := range rows {
-		values[i] = fmt.Sprintf("(%s, %s, %s, %s, %d, %t, %s, %s)", literal(string(row.Version)), literal(row.File),
-			literal(row.Checksum), literal(string(row.State)), row.Finished, row.InDoubt, literal(row.Prefix), literal(row.Runner))
+		values[i] = fmt.Sprintf("(%s, %s, %s, %s, %d%s, %t, %s, %s)", literal(string(row.Version)), literal(row.File),
+			literal(row.Checksum), literal(string(row.State)), row.Finished, owner, row.InDoubt, literal(row.Prefix), literal(row.Runner))
+		owner = ""
 	}
 	return "INSERT INTO " + t.ledger() + " (version, file, checksum, state, finished, in_doubt, prefix, runner) VALUES " + strings.Join(values, ", ")
 }

@@ -141,6 +141,9 @@ func read(s source) ([]Statement, error) {
 		}
 		st := Statement{SQL: p.sql(s), Line: line, Unparsed: unparsed, class: c, leaks: leaks(c, p) || unparsed != "" || stays, Notes: p.notes}
 		st.keepsRights = unparsed == "" && keepsRights(answer)
+		if c == session && (p.tokens[0].word == "set" || p.tokens[0].word == "reset") {
+			st.sets = settingOf(s, p)
+		}
 		if c == createsIndex || c == dropsIndex {
 			st.index = indexOf(s, p)
 		}

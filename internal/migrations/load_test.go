@@ -53,7 +53,7 @@ func TestLoad(t *testing.T) {
 `,
 		},
 		"goose": {
-			files: "-- file 20240101120000_a.sql --\n-- +goose Up\n-- +goose StatementBegin\nCREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1; $$;\n-- +goose StatementEnd\nSELECT 1;\n-- +goose Down\nDROP FUNCTION f();\n" +
+			files: "-- file 20240101120000_a.sql --\n-- +goose Up\n-- +goose StatementBegin\nCREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1; $$;\n-- +goose StatementEnd\nSELECT 1;\n-- +goose Down\n-- Down migration\nDROP FUNCTION f();\n" +
 				"-- file 20240102120000_b.sql --\n-- +goose NO TRANSACTION\n-- +goose Up\nSELECT 1;\nSELECT 2;\n",
 			want: `Goose
 20240101120000 a 20240101120000_a.sql tx 3:CREATE 5:SELECT
@@ -137,6 +137,7 @@ func TestLoadRefuses(t *testing.T) {
 		"COMMIT and more":       {files: one("COMMIT AND CHAIN;"), want: "0001_a.sql line 2: write COMMIT alone"},
 		"two-phase":             {files: one("PREPARE TRANSACTION 'x';"), want: "0001_a.sql line 2: two-phase commit cannot be part of a migration; use BEGIN and COMMIT or neither"},
 		"concurrently in BEGIN": {files: one("BEGIN;\nCREATE INDEX CONCURRENTLY i ON t (a);COMMIT;"), want: "0001_a.sql line 3: the statement cannot run in a transaction (BEGIN in line 2); move it out"},
+		"concurrently, whole":   {files: "-- file 1_a.sql --\nBEGIN;\nCREATE INDEX CONCURRENTLY i ON t (a);\nCOMMIT;", want: "1_a.sql line 2: the statement cannot run in a transaction (BEGIN in line 1); move it out"},
 		"temporary, in units":   {files: one("CREATE TEMP TABLE x (id int);\nVACUUM t;"), want: "0001_a.sql line 2: a temporary table does not survive if this migration is continued on another connection; use a plain table, or a file without statements that cannot run in a transaction"},
 		"the ledger":            {files: one("DELETE FROM \"tenantry_migrations\";"), want: "0001_a.sql line 2: tenantry_migrations is the ledger of the migrations themselves; remove the statement"},
 		"goose without Up":      {files: "-- file 1_a.sql --\n-- +goose Down\nSELECT 1;", want: "1_a.sql line 1: goose takes one Down section, behind a complete Up section"},
@@ -146,6 +147,9 @@ func TestLoadRefuses(t *testing.T) {
 		"Plain as goose":        {files: one(""), format: Goose, want: `0001_a.sql: has no line "-- +goose Up"; add it above the SQL`},
 		"dbmate":                {files: "-- file 1_a.sql --\n-- migrate:up\nSELECT 1;\n-- migrate:down\n", want: "1_a.sql line 1: -- migrate:up belongs to a tool whose files hold both directions; keep the part that migrates up alone"},
 		"sql-migrate":           {files: "-- file 1_a.sql --\n-- x\n-- +migrate Up\nSELECT 1;\n", want: "1_a.sql line 2: -- +migrate Up belongs to a tool whose files hold both directions; keep the part that migrates up alone"},
+		"tern":                  {files: "-- file 1_a.sql --\nSELECT 1;\n---- create above / drop below ----\nSELECT 2;\n", want: "1_a.sql line 2: -- create above / drop below belongs to a tool whose files hold both directions; keep the part that migrates up alone"},
+		"node-pg-migrate":       {files: "-- file 1_a.sql --\n-- Up Migration\nSELECT 1;\n-- Down Migration\nSELECT 2;\n", want: "1_a.sql line 3: -- Down Migration belongs to a tool whose files hold both directions; keep the part that migrates up alone"},
+		"temporary view":        {files: one("CREATE OR REPLACE TEMP VIEW x AS SELECT 1;\nVACUUM t;"), want: "0001_a.sql line 2: a temporary table does not survive if this migration is continued on another connection; use a plain table, or a file without statements that cannot run in a transaction"},
 		"placeholder":           {files: "-- file V1__a.sql --\n\nCREATE TABLE ${schema}.x (id int);", want: "V1__a.sql line 2: the placeholder ${schema} has no value here; write the value itself"},
 		"Flyway option":         {files: "-- file V1__a.sql --\nSELECT 1;\n-- file V1__a.sql.conf --\n# x\nshouldExecute=false", want: "V1__a.sql.conf line 2: shouldExecute is not supported; remove it"},
 		"Flyway baseline":       {files: "-- file B1__a.sql --\nSELECT 1;", want: "B1__a.sql: Flyway's baseline migrations are not supported; name it V...__name.sql"},

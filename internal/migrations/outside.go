@@ -27,6 +27,10 @@ type outside struct {
 	finished int
 	// doubt says that the statement behind those failed with some of its effects committed, or none.
 	doubt bool
+	// built says that the statement at work was sent. unfinished are the invalid indexes that its table had before
+	// that, if the server makes up the name of what it builds.
+	built      bool
+	unfinished []leftover
 }
 
 // runUnits runs a migration in units, from its start or from where a crash left it. An error is a
@@ -91,6 +95,7 @@ func (o *outside) runUnit(ctx context.Context, u unit) error {
 // runAlone runs one statement outside of a transaction.
 func (o *outside) runAlone(ctx context.Context, u unit) error {
 	st := &o.step.Migration.Statements[u.from]
+	o.built = false
 	done, err := o.prepare(ctx, st)
 	if err != nil {
 		return err
@@ -101,12 +106,16 @@ func (o *outside) runAlone(ctx context.Context, u unit) error {
 		}
 		var s script
 		s.body(0, st)
+		o.built = true
 		if _, err := s.run(ctx, o.conn); err != nil {
 			o.doubt = st.class == batches
 			return err
 		}
 		// It succeeded, whatever becomes of the record: yield writes that once more.
 		o.finished = u.to
+		if st.class == reindexes { // What a try before left was perhaps being vacuumed when that was settled.
+			_ = o.dropCopies(ctx)
+		}
 		if err := o.patience(ctx, st, false); err != nil {
 			return err
 		}

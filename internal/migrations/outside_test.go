@@ -237,6 +237,28 @@ INSERT INTO effects SELECT 2 WHERE current_setting('myapp.mode') = 'careful' AND
 	})
 }
 
+// A file that sets something else for its session leaves a concurrent build the time that it may take.
+func TestSettingsLeavePatience(t *testing.T) {
+	const files = `-- file 1_a.sql --
+CREATE TABLE a (id int);
+-- file 2_set.sql --
+SET maintenance_work_mem = '64MB';
+CREATE INDEX CONCURRENTLY a_id ON a (id) WHERE id > 0;
+`
+	onServers(t, func(t *testing.T, db *database) {
+		target, set := db.tenant(t, "acme"), load(t, files)
+		end := db.holdSnapshot(t)
+		result := make(chan Result, 1)
+		go func() { result <- db.apply(t, target, set, "") }()
+		db.waiting(t, "CREATE INDEX CONCURRENTLY")
+		time.Sleep(10 * target.LockTimeout) // what is measured is that nothing happens
+		end()
+		if r := <-result; r.Retries > 0 || r.To != "2" {
+			t.Errorf("result = %+v", r)
+		}
+	})
+}
+
 // A process that dies says nothing to the server; its session must not keep the schema for long.
 func TestSilentDeathFreesTheSchema(t *testing.T) {
 	onServers(t, func(t *testing.T, db *database) {

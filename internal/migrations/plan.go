@@ -80,12 +80,23 @@ func Current(applied []Applied) Version {
 	return current
 }
 
+// begun is the highest version that is done or half done.
+func begun(applied []Applied) Version {
+	var highest Version
+	for _, a := range applied {
+		if !a.Version.Repeatable() && a.Version.Compare(highest) > 0 {
+			highest = a.Version
+		}
+	}
+	return highest
+}
+
 // Plan says what brings a schema with this ledger to the target, in order; the empty target means
 // the set's latest. It returns no steps when nothing is to do.
 //
 // History must fit before anything runs. An applied file that changed, one that is gone, a pending
 // file below an applied one and a target below the schema's version are typed errors, all of them
-// Invalid faults. A late file is refused in every case: new tenants would run it before the newer
+// Invalid faults. A late file is refused in every case, also below one that is half done: new tenants would run it before the newer
 // files and old ones after them, and the two would no longer have one schema (golang-migrate passes
 // such a file over in silence).
 //
@@ -107,11 +118,12 @@ func Plan(set *Set, applied []Applied, target Version) (Steps, error) {
 	if current.Compare(target) > 0 {
 		return nil, &Downgrade{Current: current, Target: target}
 	}
-	return pending(set, applied, current, target)
+	return pending(set, applied, target)
 }
 
-func pending(set *Set, applied []Applied, current, target Version) (Steps, error) {
+func pending(set *Set, applied []Applied, target Version) (Steps, error) {
 	var steps Steps
+	current := begun(applied)
 	rows := byVersion(applied)
 	repeat := target.Compare(set.Latest()) >= 0
 	for i := range set.Migrations {

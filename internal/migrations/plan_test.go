@@ -72,6 +72,10 @@ func TestPlan(t *testing.T) {
 		"left running, in doubt":     {set: three, applied: append(done("1"), running(two.prefix(2), 1)), want: "repair 2, run 3, run R__v"},
 		"left running, mended":       {set: three, applied: append(done("1"), running(two.prefix(0), 0)), want: "repair 2, run 3, run R__v"},
 		"left running, pinned below": {set: three, applied: append(done("1"), running(two.prefix(1), 1)), target: "1"},
+		"late below a half done one": {
+			set: fakeSet("1", "1.5", "2"), applied: append(done("1"), running(two.prefix(1), 1)),
+			wantErr: &OutOfOrder{File: "f1.5", Version: "1.5", Current: "2"}, reason: ReasonOutOfOrder,
+		},
 		"left running, other text": {
 			set: three, applied: append(done("1"), running("other", 1)),
 			wantErr: &ChecksumChanged{File: "f2", Version: "2", Applied: "older", Now: "2sum"}, reason: ReasonChecksumChanged,

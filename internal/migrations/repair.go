@@ -36,10 +36,12 @@ func (o *outside) settle(ctx context.Context) error {
 		}
 		tookEffect = !found.exists
 	case reindexes:
-		if err := o.dropLeftovers(ctx); err != nil {
+		if err := o.dropCopies(ctx); err != nil {
 			return err
 		}
-	case alone, batches:
+	case idempotent:
+	default:
+		// Also of one that would run in a transaction by now: what stands around it was changed.
 		return o.undecided(st)
 	}
 	if tookEffect {
@@ -55,8 +57,12 @@ func (o *outside) prepare(ctx context.Context, st *Statement) (done bool, err er
 	if err := o.patience(ctx, st, true); err != nil {
 		return false, err
 	}
-	if st.class != createsIndex || st.index.name == "" {
+	if st.class != createsIndex {
 		return false, nil
+	}
+	if st.index.name == "" {
+		o.unfinished, err = o.leftovers(ctx, onTable(st.index))
+		return false, err
 	}
 	found, err := o.index(ctx, st.index)
 	if err != nil || !found.exists {
@@ -70,20 +76,29 @@ func (o *outside) prepare(ctx context.Context, st *Statement) (done bool, err er
 }
 
 // patience lifts the timeouts for statements that block nobody while they wait and take as long as
-// the table is large, and puts them back. A file that sets something itself is left to it.
+// the table is large, and puts them back. A timeout that the file itself has set by then is left to it.
 func (o *outside) patience(ctx context.Context, st *Statement, more bool) error {
+	locks, statements := o.target.lockTimeout(), o.target.StatementTimeout
+	if more && st.class < alone {
+		locks, statements = o.policy.concurrently, 0
+	}
 	var s script
 	s.own(0, "SET ROLE "+ident(o.target.Owner))
-	sets := slices.ContainsFunc(o.step.Migration.Statements, func(st Statement) bool { return st.class == session })
-	switch {
-	case sets:
-	case more && st.class < alone:
-		s.own(0, "SET lock_timeout = "+milliseconds(o.policy.concurrently), "SET statement_timeout = 0")
-	default:
-		s.own(0, o.target.settings("SESSION")[2:]...)
+	if !o.sets("lock_timeout") {
+		s.own(0, "SET lock_timeout = "+milliseconds(locks))
+	}
+	if !o.sets("statement_timeout") {
+		s.own(0, "SET statement_timeout = "+milliseconds(statements))
 	}
 	_, err := s.run(ctx, o.conn)
 	return err
+}
+
+// sets says whether the file has set something for its session by the statements that are complete.
+func (o *outside) sets(name string) bool {
+	return slices.ContainsFunc(o.step.Migration.Statements[:min(o.finished, len(o.step.Migration.Statements))], func(st Statement) bool {
+		return st.sets == name || st.sets == "all"
+	})
 }
 
 // foundIndex is what the catalog has under an index's name.
@@ -123,9 +138,6 @@ func regclass(schema, name string) string {
 
 // dropInvalid drops an index that is there and not valid.
 func (o *outside) dropInvalid(ctx context.Context, ix indexName) error {
-	if ix.name == "" {
-		return nil
-	}
 	found, err := o.index(ctx, ix)
 	if err != nil || !found.exists || found.valid {
 		return err
@@ -138,24 +150,6 @@ func (o *outside) dropIndex(ctx context.Context, schema, name string) error {
 	s.own(0, "DROP INDEX CONCURRENTLY IF EXISTS "+ident(schema, name))
 	_, err := s.run(ctx, o.conn)
 	return err
-}
-
-// dropLeftovers drops the invalid copies that a broken REINDEX CONCURRENTLY leaves in the schema.
-func (o *outside) dropLeftovers(ctx context.Context) error {
-	var s script
-	s.own(0, `SELECT c.relname FROM pg_catalog.pg_index i
-JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' AND n.nspname = `+literal(o.target.Schema))
-	results, err := s.run(ctx, o.conn)
-	if err != nil {
-		return err
-	}
-	for _, row := range results[0].Rows {
-		if err := o.dropIndex(ctx, o.target.Schema, string(row[0])); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // undecided asks a person. Next calls come to it again.

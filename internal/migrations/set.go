@@ -45,6 +45,8 @@ type Statement struct {
 	Notes []Note
 
 	class class
+	// sets is what a session statement sets or resets, "all" for everything.
+	sets string
 	// index is what a createsIndex or dropsIndex statement is about.
 	index indexName
 	// leaks says that the statement may leave something in the session.

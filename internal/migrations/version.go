@@ -22,7 +22,7 @@ const repeatablePrefix = "R__"
 func (v Version) Compare(w Version) int {
 	if v.Repeatable() || w.Repeatable() {
 		if v.Repeatable() && w.Repeatable() {
-			return cmp.Compare(v, w)
+			return cmp.Compare(v.description(), w.description())
 		}
 		if v.Repeatable() {
 			return 1
@@ -40,6 +40,9 @@ func (v Version) Compare(w Version) int {
 	}
 	return 0
 }
+
+// description is how Flyway sorts repeatable migrations.
+func (v Version) description() string { return strings.ReplaceAll(string(v), "_", " ") }
 
 // Repeatable reports whether v belongs to a repeatable migration.
 func (v Version) Repeatable() bool { return strings.HasPrefix(string(v), repeatablePrefix) }

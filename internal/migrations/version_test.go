@@ -3,7 +3,7 @@ package migrations
 import "testing"
 
 func TestVersionsInOrder(t *testing.T) {
-	ordered := []Version{"", "0", "1", "1.2", "1.10", "2", "10", "20240131120000", "99999999999999999999999999", "R__a", "R__b"}
+	ordered := []Version{"", "0", "1", "1.2", "1.10", "2", "10", "20240131120000", "99999999999999999999999999", "R__1_base", "R__10_report", "R__a", "R__b"}
 	for i, a := range ordered {
 		for j, b := range ordered {
 			want := 0
