@@ -39,11 +39,11 @@ func TestCounts(t *testing.T) {
 		for range 100 {
 			h.Update(t.Context(), event.UpdateEvent{ObjectOld: &v1alpha1.Tenant{}, ObjectNew: on("grows")}, q)
 			h.Update(t.Context(), event.UpdateEvent{ObjectOld: on("rests"), ObjectNew: on("rests")}, q)
-			time.Sleep(100 * time.Millisecond)
+			<-time.After(100 * time.Millisecond)
 		}
 		h.Delete(t.Context(), event.DeleteEvent{Object: on("shrinks")}, q)
 		h.Delete(t.Context(), event.DeleteEvent{Object: &v1alpha1.Tenant{}}, q)
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		want := map[string][]time.Duration{"n/grows": {20 * time.Second, 30 * time.Second}, "n/shrinks": {13 * time.Second}}
 		if diff := cmp.Diff(want, q.at); diff != "" {
 			t.Errorf("counts (-want +got):\n%s", diff)

@@ -77,7 +77,8 @@ func TestStatusPatch(t *testing.T) {
 		"in an object":      {v1alpha1.TenantStatus{Database: ref("a", "b")}, v1alpha1.TenantStatus{Database: ref("a", "c")}, `{"status":{"database":{"name":"c"}}` + lock},
 		"hard to read": {
 			v1alpha1.TenantStatus{Schema: `a\`, Version: `{"`, Digest: `",null`},
-			v1alpha1.TenantStatus{Schema: `a\`, Version: `}\\"`, Digest: `",null`}, `{"status":{"version":"}\\\\\""}` + lock,
+			v1alpha1.TenantStatus{Schema: `a\`, Version: `}\\"`, Digest: `",null`},
+			`{"status":{"version":"}\\\\\""}` + lock,
 		},
 	} {
 		if got := text(tt.from, tt.to); got != tt.want {
@@ -123,8 +124,7 @@ func (r filler) change(v reflect.Value) {
 		v.SetZero()
 		return
 	}
-	for i := range v.NumField() {
-		field := v.Field(i)
+	for _, field := range v.Fields() {
 		switch {
 		case r.IntN(3) > 0:
 		case field.Kind() == reflect.Pointer && !field.IsNil() && field.Elem().Kind() == reflect.Struct && field.Type() != reflect.TypeFor[*metav1.Time]():
@@ -136,7 +136,7 @@ func (r filler) change(v reflect.Value) {
 }
 
 func (r filler) fill(v reflect.Value) {
-	if at, ok := v.Addr().Interface().(*metav1.Time); ok {
+	if at, ok := reflect.TypeAssert[*metav1.Time](v.Addr()); ok {
 		*at = metav1.NewTime(time.Unix(r.Int64N(3), r.Int64N(2)))
 		return
 	}
@@ -163,8 +163,8 @@ func (r filler) fill(v reflect.Value) {
 			r.fill(v.Index(i))
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			r.fill(v.Field(i))
+		for _, field := range v.Fields() {
+			r.fill(field)
 		}
 	default:
 		panic(fmt.Sprintf("a status has a %s", v.Type()))

@@ -71,7 +71,7 @@ func TestGoodNewsWaits(t *testing.T) {
 				tenant := &v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Namespace: "tasklane", Name: "acme", UID: "uid", ResourceVersion: "7"}}
 				w.tell(tenant, tt.kind, "Why", "What", "100 % done")
 				*tenant = v1alpha1.Tenant{} // It does what it wants meanwhile.
-				time.Sleep(2 * longestNewsWait)
+				<-time.After(2 * longestNewsWait)
 				if diff := cmp.Diff([]string{"tenantry.dev/v1alpha1 Tenant tasklane/acme uid 7: " + tt.kind + " Why What 100 % done"}, h.events); diff != "" {
 					t.Fatalf("events (-want +got):\n%s", diff)
 				}
@@ -91,10 +91,10 @@ func TestNewsOfAFleet(t *testing.T) {
 		w, h := listen(t, func() bool { return busy })
 		for i := range tenants {
 			w.tell(&v1alpha1.Tenant{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(i)}}, corev1.EventTypeNormal, "Ready", "Ready", "")
-			time.Sleep(newsLook / 20)
+			<-time.After(newsLook / 20)
 		}
 		busy, h.begun = false, time.Now()
-		time.Sleep(newsLook + newsTick)
+		<-time.After(newsLook + newsTick)
 		synctest.Wait()
 		if len(h.events) != tenants || w.waiting.news != nil {
 			t.Fatalf("%d of %d events were sent, and %d wait", len(h.events), tenants, len(w.waiting.news))
@@ -116,7 +116,7 @@ func TestNewsOfAFleet(t *testing.T) {
 		busy = true
 		w.tell(&v1alpha1.Tenant{}, corev1.EventTypeNormal, "Ready", "Ready", "")
 		busy = false
-		time.Sleep(newsLook + newsTick)
+		<-time.After(newsLook + newsTick)
 		synctest.Wait()
 		if len(h.events) != tenants+1 {
 			t.Error("later news was not told")

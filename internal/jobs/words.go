@@ -45,11 +45,11 @@ func (k *Keeper) Failure(ctx context.Context, job *batchv1.Job, quote bool) stri
 // Stuck says in words that a Job is overdue, which of its Pods does not end, and what to do.
 func (k *Keeper) Stuck(ctx context.Context, job *batchv1.Job) string {
 	text := fmt.Sprintf("Job %s/%s has not ended %.0f minutes after its deadline", job.Namespace, job.Name, Grace.Minutes())
-	for _, pod := range k.pods(ctx, job) {
-		if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
-			text += fmt.Sprintf(": Pod %s on node %s does not end", pod.Name, cmp.Or(pod.Spec.NodeName, "(none)"))
-			break
-		}
+	pods := k.pods(ctx, job)
+	if i := slices.IndexFunc(pods, func(pod corev1.Pod) bool {
+		return pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
+	}); i >= 0 {
+		text += fmt.Sprintf(": Pod %s on node %s does not end", pods[i].Name, cmp.Or(pods[i].Spec.NodeName, "(none)"))
 	}
 	return fmt.Sprintf("%s. See the node; if it is gone, delete what is left there by force (kubectl delete pod -n %s -l %s=%s --force). No other Job begins before",
 		text, job.Namespace, batchv1.JobNameLabel, job.Name)

@@ -48,7 +48,7 @@ func TestGatherer(t *testing.T) {
 					for _, object := range test.events[second] {
 						g.Add(q, reconcile.Request{NamespacedName: client.ObjectKey{Name: object}})
 					}
-					time.Sleep(time.Second)
+					<-time.After(time.Second)
 				}
 				synctest.Wait()
 				if diff := cmp.Diff(test.want, q.at); diff != "" {

@@ -251,7 +251,7 @@ CREATE INDEX CONCURRENTLY a_id ON a (id) WHERE id > 0;
 		result := make(chan Result, 1)
 		go func() { result <- db.apply(t, target, set, "") }()
 		db.waiting(t, "CREATE INDEX CONCURRENTLY")
-		time.Sleep(10 * target.LockTimeout) // what is measured is that nothing happens
+		<-time.After(10 * target.LockTimeout) // what is measured is that nothing happens
 		end()
 		if r := <-result; r.Retries > 0 || r.To != "2" {
 			t.Errorf("result = %+v", r)
