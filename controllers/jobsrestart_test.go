@@ -76,15 +76,22 @@ func wantSoon(t *testing.T, result ctrl.Result, limit time.Duration) {
 	}
 }
 
+// oneOfTwo is a bench with two tenants of which one may be migrated at a time. The first one's Job is there.
+func oneOfTwo(t *testing.T) (b *bench, first, second *v1alpha1.Tenant) {
+	t.Helper()
+	b = byJobs(t)
+	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Rollout = &v1alpha1.Rollout{MaxInFlight: 1} })
+	b.pass(t, b.Set)
+	first, second = b.Tenant("acme"), b.Tenant("globex")
+	b.Create(t, first, second)
+	b.pass(t, first)
+	return b, first, second
+}
+
 // After a restart the Jobs that run have their places before anybody asks for one.
 func TestRestartLeavesThePlacesToJobsThatRun(t *testing.T) {
 	t.Parallel()
-	b := byJobs(t)
-	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Rollout = &v1alpha1.Rollout{MaxInFlight: 1} })
-	b.pass(t, b.Set)
-	acme, globex := b.Tenant("acme"), b.Tenant("globex")
-	b.Create(t, acme, globex)
-	b.pass(t, acme)
+	b, acme, globex := oneOfTwo(t)
 	b.Expect(t, acme, operator.Waiting("Migrated", v1alpha1.ReasonProgressing, "migrates schema"))
 
 	b.restart(t)
@@ -108,12 +115,7 @@ func TestRestartLeavesThePlacesToJobsThatRun(t *testing.T) {
 // A tenant that left its set while its Job ran takes no place of it for ever, also after a restart.
 func TestRestartHoldsNoPlaceForWhoLeft(t *testing.T) {
 	t.Parallel()
-	b := byJobs(t)
-	operator.Update(t, b.Servers, b.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Rollout = &v1alpha1.Rollout{MaxInFlight: 1} })
-	b.pass(t, b.Set)
-	acme, globex := b.Tenant("acme"), b.Tenant("globex")
-	b.Create(t, acme, globex)
-	b.pass(t, acme)
+	b, acme, globex := oneOfTwo(t)
 	b.restart(t)
 	b.pass(t, b.Database)
 	b.pass(t, globex)

@@ -78,8 +78,8 @@ func (r *Reconciler) restBefore(ctx context.Context, s *scope) error {
 	return r.restIdle(ctx, s)
 }
 
-// restIdle gives back the place of a tenant that has no Job at work; one that never began waits for a pass over it. After a restart a Job's tenants hold one, also
-// those that its set does not migrate any more.
+// restIdle gives back the place of a tenant that has no Job at work; one that never began waits for a pass over it. After
+// a restart a Job's tenants hold one, also those that its set does not migrate any more.
 func (r *Reconciler) restIdle(ctx context.Context, s *scope) error {
 	who := client.ObjectKeyFromObject(s.tenant).String()
 	if !r.Permits.AtWork(who) {
@@ -95,6 +95,6 @@ func (r *Reconciler) restIdle(ctx context.Context, s *scope) error {
 		return err
 	}
 	r.Batches.Leave(string(s.tenant.UID))
-	r.Permits.Rest(who, time.Now())
+	r.Permits.Rest(who, now)
 	return nil
 }

@@ -90,10 +90,7 @@ func Observe(t *v1alpha1.Tenant, target v1alpha1.MigrationSetVersion) Tenant {
 		o.Failure = &Failure{Reason: migrated.Reason, Message: migrated.Message, Refused: Refused(migrated.Reason)}
 		o.Since = migrated.LastTransitionTime.Time
 	}
-	o.Halted = o.Begun && (shutOut(t) || slices.ContainsFunc(before, func(name string) bool {
-		c := condition(t, name)
-		return c != nil && c.Status == metav1.ConditionFalse
-	}))
+	o.Halted = o.Begun && (shutOut(t) || anyFailed(t, before))
 	o.Healthy, o.Trouble, o.Since = health(t, o)
 	o.Waits = o.Version != "" && !o.Healthy && !o.AtTarget && !o.Begun && o.Failure == nil && passable(t)
 	return o
@@ -101,25 +98,30 @@ func Observe(t *v1alpha1.Tenant, target v1alpha1.MigrationSetVersion) Tenant {
 
 // shutOut says that passes end before the first step: the class is gone, or lets the namespace in no longer.
 func shutOut(t *v1alpha1.Tenant) bool {
-	ready := condition(t, v1alpha1.ConditionReady)
-	return ready != nil && ready.Status == metav1.ConditionFalse &&
-		(ready.Reason == v1alpha1.ReasonClassNotFound || ready.Reason == v1alpha1.ReasonNamespaceNotAllowed)
+	if !isFalse(t, v1alpha1.ConditionReady) {
+		return false
+	}
+	reason := condition(t, v1alpha1.ConditionReady).Reason
+	return reason == v1alpha1.ReasonClassNotFound || reason == v1alpha1.ReasonNamespaceNotAllowed
+}
+
+func isFalse(t *v1alpha1.Tenant, name string) bool {
+	return meta.IsStatusConditionFalse(t.Status.Conditions, name)
+}
+
+func anyFailed(t *v1alpha1.Tenant, names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return isFalse(t, name) })
 }
 
 // passable says that a pass comes to the migration although the Tenant is not Ready: its first failure, which Ready names,
 // is one of a step that lets the others go on, or of the migration to another version.
 func passable(t *v1alpha1.Tenant) bool {
-	ready := condition(t, v1alpha1.ConditionReady)
-	failed := func(name string) bool {
-		c := condition(t, name)
-		return c != nil && c.Status == metav1.ConditionFalse
-	}
-	is := func(name string) bool { return failed(name) && condition(t, name).Reason == ready.Reason }
-	migrated := condition(t, v1alpha1.ConditionMigrated)
-	if ready == nil || migrated == nil || ready.Reason == v1alpha1.ReasonRetrying || slices.ContainsFunc(before, failed) {
+	ready, migrated := condition(t, v1alpha1.ConditionReady), condition(t, v1alpha1.ConditionMigrated)
+	if ready == nil || migrated == nil || ready.Reason == v1alpha1.ReasonRetrying || anyFailed(t, before) {
 		return false
 	}
-	if migrated.Status != metav1.ConditionTrue && !(failed(migrated.Type) && Refused(migrated.Reason)) {
+	is := func(name string) bool { return isFalse(t, name) && condition(t, name).Reason == ready.Reason }
+	if migrated.Status != metav1.ConditionTrue && !(isFalse(t, migrated.Type) && Refused(migrated.Reason)) {
 		return false // Nobody knows whether the next pass comes any further.
 	}
 	return is(v1alpha1.ConditionDomainsClaimed) || is(v1alpha1.ConditionMigrated) || slices.ContainsFunc(behind, is)
