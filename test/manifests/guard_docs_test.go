@@ -12,7 +12,7 @@ import (
 )
 
 // remotePolicy is what the kustomizations of the documentation name; here it is this repository's own.
-const remotePolicy = "https://github.com/tenantry/tenantry//config/policy?ref=v0.1.0"
+const remotePolicy = "https://github.com/tenantry/tenantry//config/policy?ref=main"
 
 // documented returns the YAML block of docs/domains.md that begins with a line, all if that is empty.
 func documented(t *testing.T, first string) []string {
