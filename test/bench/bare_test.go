@@ -21,6 +21,17 @@ type bare struct {
 	database        string
 	admin, migrator *pgxpool.Pool
 	files           map[string]string
+	config          postgres.Config
+	work            bareWork
+}
+
+// bareWork is what a bare program does otherwise than the bound: with it the table tells what of an operator's time
+// no operator could save that keeps the same word.
+type bareWork struct {
+	// short makes schemas from the checkpoint's file.
+	short bool
+	// logsIn tries each tenant's password, which no other way proves.
+	logsIn bool
 }
 
 // set is the name of the migration set whose login the bare program uses.
@@ -61,7 +72,7 @@ func openBare(b *testing.B, s *stage, db *postgres.DB, set string, connections i
 		b.Cleanup(pool.Close)
 		return pool
 	}
-	return &bare{database: s.Name, admin: open(db.Config()), migrator: open(migrator), files: s.Files.Data}
+	return &bare{database: s.Name, admin: open(db.Config()), migrator: open(migrator), files: s.Files.Data, config: db.Config()}
 }
 
 func q(names ...string) string { return pgx.Identifier(names).Sanitize() }
@@ -80,15 +91,26 @@ func send(ctx context.Context, pool *pgxpool.Pool, statements ...string) error {
 // provision makes a tenant by three messages: registry's row, roles, schema and rights; the migrations with
 // their ledger, a transaction each; version and host in the registry.
 func (p *bare) provision(ctx context.Context, namespace, name, schema, host string) error {
-	verifier, err := postgres.SCRAMVerifier(postgres.NewPassword())
+	password := postgres.NewPassword()
+	verifier, err := postgres.SCRAMVerifier(password)
 	if err != nil {
 		return err
 	}
 	if err := send(ctx, p.admin, p.makeTenant(namespace, name, schema, verifier)...); err != nil {
 		return err
 	}
-	if err := send(ctx, p.migrator, p.migrate(schema)...); err != nil {
+	files := p.migrate(schema)
+	if p.work.short {
+		files = p.checkpoint(schema)
+	}
+	if err := send(ctx, p.migrator, files...); err != nil {
 		return err
+	}
+	if p.work.logsIn {
+		login := p.config.WithLogin(postgres.TenantRoles(p.database, schema).App, password)
+		if err := postgres.Login(ctx, login); err != nil {
+			return err
+		}
 	}
 	return send(ctx, p.admin, "BEGIN", "UPDATE tenantry.tenant SET version = '20', digest = 'digest' WHERE schema_name = '"+schema+"'",
 		"INSERT INTO tenantry.domain (host, schema_name, position) VALUES ('"+host+"', '"+schema+"', 0)", "COMMIT")
@@ -142,9 +164,20 @@ func (p *bare) migrate(schema string) (sql []string) {
 		if i == 0 {
 			sql = append(sql, ledger(schema, roles)...)
 		}
-		sql = append(sql, entry(schema, name, p.files[name]), p.files[name], "COMMIT")
+		sql = append(sql, p.entries(schema, name), p.files[name], "COMMIT")
 	}
 	return sql
+}
+
+// checkpoint is one transaction that makes what all files make, and lists them as applied.
+func (p *bare) checkpoint(schema string) []string {
+	roles := postgres.TenantRoles(p.database, schema)
+	sql := append([]string{"BEGIN", "SET LOCAL ROLE " + q(roles.Owner), "SET LOCAL search_path = " + q(schema) + ", pg_temp"}, ledger(schema, roles)...)
+	var names []string
+	for name := range p.files {
+		names = append(names, name)
+	}
+	return append(sql, p.entries(schema, names...), checkpoint(), "COMMIT")
 }
 
 func ledger(schema string, roles postgres.RoleNames) []string {
@@ -157,11 +190,22 @@ func ledger(schema string, roles postgres.RoleNames) []string {
 	}
 }
 
-// entry is a file's row in the ledger.
-func entry(schema, name, text string) string {
+// entries are files' rows in the ledger.
+func (p *bare) entries(schema string, names ...string) string {
+	var rows []string
+	for _, name := range names {
+		rows = append(rows, entry(strings.TrimSuffix(name, "_step.sql"), name, p.files[name]))
+	}
+	return insert(schema, rows...)
+}
+
+func insert(schema string, rows ...string) string {
+	return "INSERT INTO " + q(schema, "tenantry_migrations") + " (version, file, checksum, state, finished) VALUES " + strings.Join(rows, ", ")
+}
+
+func entry(version, name, text string) string {
 	sum := sha256.Sum256([]byte(text))
-	return fmt.Sprintf("INSERT INTO %s (version, file, checksum, state, finished) VALUES ('%s', '%s', '%s', 'done', 1)",
-		q(schema, "tenantry_migrations"), strings.TrimSuffix(name, "_step.sql"), name, hex.EncodeToString(sum[:]))
+	return fmt.Sprintf("('%s', '%s', '%s', 'done', 1)", version, name, hex.EncodeToString(sum[:]))
 }
 
 // upgrade brings a schema to its next version by two messages, one for each login. The registry repeats what the
@@ -169,7 +213,7 @@ func entry(schema, name, text string) string {
 func (p *bare) upgrade(ctx context.Context, schema string, n int) error {
 	roles := postgres.TenantRoles(p.database, schema)
 	if err := send(ctx, p.migrator, "BEGIN", "SET LOCAL ROLE "+q(roles.Owner), "SET LOCAL search_path = "+q(schema)+", pg_temp",
-		entry(schema, fmt.Sprintf("bare_%d", n), upgrade(n)), upgrade(n), "COMMIT"); err != nil {
+		insert(schema, entry(fmt.Sprintf("bare_%d", n), fmt.Sprintf("bare_%d", n), upgrade(n))), upgrade(n), "COMMIT"); err != nil {
 		return err
 	}
 	return send(ctx, p.admin, "BEGIN", "SET LOCAL synchronous_commit = off",

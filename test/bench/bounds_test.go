@@ -51,34 +51,46 @@ func ready(t *v1alpha1.Tenant) bool {
 // provisionRows provisions in turns with the bare program, after a trial of both: servers that were only just
 // started are slow for whoever comes first. Each round goes the other way round than the one before.
 func provisionRows(b *testing.B) (rows []row, parallel int, notes []string) {
-	ours := row{what: "provision, operator", n: *provisioned, goal: 1.15}
-	short := row{what: "provision from a checkpoint, operator", n: *provisioned, goal: 0.9}
-	bound := row{what: "provision, bound", n: *provisioned}
 	like := provisionOurs(b, trial, false).like
 	parallel = bestParallelism(b, like)
 	*connections = cmp.Or(*connections, parallel)
 	*workers = cmp.Or(*workers, 2**connections) // one for each connection of both logins
 	wrote := map[bool][]string{}
-	by := func(short bool) func() cost {
+	ours := func(short bool) func() cost {
 		return func() cost {
 			p := provisionOurs(b, *provisioned, short)
 			wrote[short] = p.notes
 			return p.cost
 		}
 	}
-	turns := []func(){
-		func() { ours.costs = append(ours.costs, by(false)()) },
-		func() { bound.costs = append(bound.costs, provisionBare(b, *provisioned, parallel, like)) },
-		func() { short.costs = append(short.costs, by(true)()) },
+	bare := func(o bareWork) func() cost {
+		return func() cost { return provisionBare(b, *provisioned, parallel, o, like) }
 	}
+	all := []struct {
+		row
+		run func() cost
+	}{
+		{row{what: "provision, operator", goal: 1.15}, ours(false)},
+		{row{what: "provision, bound"}, bare(bareWork{})},
+		{row{what: "provision, bound with log-ins"}, bare(bareWork{logsIn: true})},
+		{row{what: "provision from a checkpoint, operator", goal: 0.9}, ours(true)},
+		{row{what: "provision from a checkpoint, bare with log-ins"}, bare(bareWork{short: true, logsIn: true})},
+	}
+	turns := []int{0, 1, 2, 3, 4}
 	for range *rounds {
-		for _, turn := range turns {
-			turn()
+		for _, i := range turns {
+			all[i].costs = append(all[i].costs, all[i].run())
 		}
 		slices.Reverse(turns)
 	}
-	ours.bounds, short.bounds = bound.costs, bound.costs
-	return []row{bound, ours, short}, parallel, slices.Concat(wrote[false], wrote[true])
+	for _, i := range []int{1, 2, 0, 4, 3} {
+		all[i].n = *provisioned
+		if i != 1 {
+			all[i].bounds = all[1].costs
+		}
+		rows = append(rows, all[i].row)
+	}
+	return rows, parallel, slices.Concat(wrote[false], wrote[true])
 }
 
 // provision is what was seen when the operator made tenants.
@@ -96,7 +108,7 @@ func provisionOurs(b *testing.B, tenants int, short bool) (p provision) {
 	what := "provision"
 	if short {
 		what += " from a checkpoint"
-		s.Files.Data[fmt.Sprintf("checkpoint_%d.pgsql", steps)] = checkpoint()
+		s.Files.Data[checkpointFile] = checkpoint()
 	}
 	s.Make(b)
 	process := s.run(b)
@@ -147,7 +159,7 @@ func bestParallelism(b *testing.B, like v1alpha1.TenantStatus) (best int) {
 	order := slices.Clone(parallelisms)
 	for range 2 {
 		for _, connections := range order {
-			took[connections] += provisionBare(b, trial, connections, like).clock
+			took[connections] += provisionBare(b, trial, connections, bareWork{}, like).clock
 		}
 		slices.Reverse(order)
 	}
@@ -160,9 +172,10 @@ func bestParallelism(b *testing.B, like v1alpha1.TenantStatus) (best int) {
 }
 
 // provisionBare does with a bare program and a bare client what has to be done. No operator runs.
-func provisionBare(b *testing.B, tenants, connections int, like v1alpha1.TenantStatus) cost {
+func provisionBare(b *testing.B, tenants, connections int, work bareWork, like v1alpha1.TenantStatus) cost {
 	s := newStage(b, tenants, steps)
 	p := newBare(b, s, connections)
+	p.work = work
 	defer s.clear(b)
 	s.writeTenants()
 	s.settle(b)

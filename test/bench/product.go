@@ -116,6 +116,9 @@ var changes = map[int][]string{
 CREATE INDEX entity_09_remark ON entity_09 (remark);`},
 }
 
+// checkpointFile is the checkpoint's name among the files.
+var checkpointFile = fmt.Sprintf("checkpoint_%d.pgsql", steps)
+
 // checkpoint is one file that makes what all files make, as somebody would who writes it by hand. The operator
 // compares the two.
 func checkpoint() string {
