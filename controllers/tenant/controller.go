@@ -172,8 +172,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (result ct
 	case err != nil:
 	case len(stepErrs) == 0:
 		result.RequeueAfter = r.again(s)
-	case s.again > 0 && (result.RequeueAfter == 0 || s.again < result.RequeueAfter):
-		result.RequeueAfter = s.again
+	default:
+		result.RequeueAfter = s.soonest(result.RequeueAfter)
 	}
 	return r.Status.Finish(ctx, s.base, t, result, err, s.next())
 }

@@ -94,3 +94,18 @@ func TestSharesSpread(t *testing.T) {
 		}
 	}
 }
+
+// A migration that failed waits up to an hour for its next try; the customer's login does not.
+func TestWhoFailedIsLookedAt(t *testing.T) {
+	for name, c := range map[string]struct{ again, after, want time.Duration }{
+		"a migration's hour": {after: time.Hour, want: recheck},
+		"sooner":             {after: time.Minute, want: time.Minute},
+		"a step's own":       {again: time.Second, after: time.Hour, want: time.Second},
+		"no time":            {},
+		"only a step's own":  {again: time.Minute, want: time.Minute},
+	} {
+		if got := (&scope{again: c.again}).soonest(c.after); got != c.want {
+			t.Errorf("%s: comes back in %s, want %s", name, got, c.want)
+		}
+	}
+}

@@ -114,6 +114,16 @@ func (s *scope) next() time.Duration {
 	return recheck
 }
 
+// soonest is when to come back to a tenant of which something is wrong that wants to be seen after a time, 0 for no
+// time. A migration that failed is not tried again for up to an hour; its customer, who may be served, is looked
+// after as any other.
+func (s *scope) soonest(after time.Duration) time.Duration {
+	if s.again > 0 && (after == 0 || s.again < after) {
+		after = s.again
+	}
+	return min(after, recheck)
+}
+
 // served says whether the tenant's domains were published before: its customer works, so a later
 // failure in the schema must not keep its routes from being looked after.
 func (s *scope) served() bool { return len(s.observed.Domains) > 0 }
