@@ -55,7 +55,7 @@ func newBare(b *testing.B, s *stage, connections int) *bare {
 	return openBare(b, s, db, set, connections)
 }
 
-// openBare opens the connections of the two logins that the SQL needs.
+// openBare opens the connections of the two logins that the SQL needs. Whoever calls it closes them.
 func openBare(b *testing.B, s *stage, db *postgres.DB, set string, connections int) *bare {
 	b.Helper()
 	migrator, err := db.EnsureMigrator(b.Context(), set)
@@ -69,10 +69,16 @@ func openBare(b *testing.B, s *stage, db *postgres.DB, set string, connections i
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Cleanup(pool.Close)
 		return pool
 	}
 	return &bare{database: s.Name, admin: open(db.Config()), migrator: open(migrator), files: s.Files.Data, config: db.Config()}
+}
+
+// close ends its sessions. The server wakes every session, the idle ones too, for what any of them does to the catalogs:
+// those of earlier runs would be charged to later ones.
+func (p *bare) close() {
+	p.admin.Close()
+	p.migrator.Close()
 }
 
 func q(names ...string) string { return pgx.Identifier(names).Sanitize() }

@@ -175,6 +175,7 @@ func bestParallelism(b *testing.B, like v1alpha1.TenantStatus) (best int) {
 func provisionBare(b *testing.B, tenants, connections int, work bareWork, like v1alpha1.TenantStatus) cost {
 	s := newStage(b, tenants, steps)
 	p := newBare(b, s, connections)
+	defer p.close()
 	p.work = work
 	defer s.clear(b)
 	s.writeTenants()

@@ -107,6 +107,7 @@ func (s *stage) upgradeBare(b *testing.B, n, parallel int) cost {
 	}
 	defer db.Close()
 	p := openBare(b, s, db, s.Namespace+"/app", parallel)
+	defer p.close()
 	status := func(version string) func(name string) error {
 		return func(name string) error {
 			t := s.made[name]

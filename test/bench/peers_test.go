@@ -47,6 +47,7 @@ func buildPeers(b *testing.B) string {
 func migrateBare(b *testing.B, n, parallel int) cost {
 	s := newStage(b, n, steps)
 	p := newBare(b, s, parallel)
+	defer p.close()
 	inParallel(b, parallel, s.names, func(name string) error {
 		return send(b.Context(), p.admin, p.makeTenant(s.Namespace, name, schemaOf(s, name), "SCRAM-SHA-256$4096:"+fakeVerifier)...)
 	})
