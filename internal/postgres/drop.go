@@ -116,21 +116,32 @@ func (r remains) roles(row *registered) []string {
 // statements leave out what is gone already.
 func (r remains) statements(row *registered, t ties) []string {
 	s := slices.Clone(dropSettings)
-	as := func(role string, do ...string) {
-		s = append(s, actingAs(row.Keeper, r.version, role, nil, append([]string{"SET LOCAL ROLE " + ident(role)}, do...)...)...)
-	}
-	if r.schema && !r.owner { // restored without its roles: then the operator owns it, or may not
-		s = append(s, "DROP SCHEMA "+ident(row.Schema)+" CASCADE")
+	if r.schema {
+		s = append(s, r.asOwner(row, "DROP SCHEMA "+ident(row.Schema)+" CASCADE")...)
 	}
 	gone := r.roles(row)
 	if len(gone) == 0 {
 		return s
 	}
-	if r.schema && r.owner {
-		as(row.Owner, "DROP SCHEMA "+ident(row.Schema)+" CASCADE")
-	}
 	s = append(s, t.dropOwned(row.Keeper, true, r.version, gone)...)
 	return append(s, "SET LOCAL ROLE "+ident(row.Keeper), "DROP ROLE "+idents(gone), "RESET ROLE")
+}
+
+// asOwner drops something as the owner; where that role is gone, as the operator. What was restored without its
+// roles is the operator's, or he may not.
+func (r remains) asOwner(row *registered, drop string) []string {
+	if !r.owner {
+		return []string{drop}
+	}
+	return actingAs(row.Keeper, r.version, row.Owner, nil, "SET LOCAL ROLE "+ident(row.Owner), drop)
+}
+
+// dropAll drops tables of a schema, which are given by their names there.
+func (r remains) dropAll(row *registered, tables []string) []string {
+	for i := range tables {
+		tables[i] = ident(row.Schema, tables[i])
+	}
+	return slices.Concat(dropSettings, r.asOwner(row, "DROP TABLE IF EXISTS "+strings.Join(tables, ", ")+" CASCADE"))
 }
 
 // refuseDependents protects what others built on the schema: CASCADE would drop their views, and
@@ -181,11 +192,7 @@ func (db *DB) dropTables(ctx context.Context, uid, schema string) (done bool, er
 		if err != nil {
 			return err
 		}
-		for i := range tables {
-			tables[i] = ident(schema, tables[i])
-		}
-		return script(ctx, tx, slices.Concat(dropSettings, actingAs(row.Keeper, r.version, row.Owner, nil,
-			"SET LOCAL ROLE "+ident(row.Owner), "DROP TABLE IF EXISTS "+strings.Join(tables, ", ")+" CASCADE"))...)
+		return script(ctx, tx, r.dropAll(row, tables)...)
 	})
 	return done, err
 }

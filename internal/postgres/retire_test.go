@@ -190,24 +190,32 @@ func TestDropBlocked(t *testing.T) {
 
 // Whatever of a tenant is already gone, by hand or by a crash, does not stop the drop.
 func TestDropOfWhatIsLeft(t *testing.T) {
-	tests := map[string]func(names postgres.RoleNames) []string{
-		"no schema": func(postgres.RoleNames) []string { return []string{"DROP SCHEMA acme CASCADE"} },
-		"no app": func(n postgres.RoleNames) []string {
+	withoutOwner := func(n postgres.RoleNames, operator string) []string {
+		return []string{"REASSIGN OWNED BY " + quote(n.Owner) + " TO " + quote(operator), "DROP OWNED BY " + quote(n.Owner), "DROP ROLE " + quote(n.Owner)}
+	}
+	tests := map[string]func(names postgres.RoleNames, operator string) []string{
+		"no schema":                 func(postgres.RoleNames, string) []string { return []string{"DROP SCHEMA acme CASCADE"} },
+		"no owner":                  withoutOwner,
+		"no owner, and many tables": withoutOwner,
+		"no app": func(n postgres.RoleNames, _ string) []string {
 			return []string{"DROP OWNED BY " + quote(n.App), "DROP ROLE " + quote(n.App)}
 		},
-		"no roles": func(n postgres.RoleNames) []string {
+		"no roles": func(n postgres.RoleNames, _ string) []string {
 			both := quote(n.App) + ", " + quote(n.Owner)
 			return []string{"DROP SCHEMA acme CASCADE", "DROP OWNED BY " + both, "DROP ROLE " + both}
 		},
-		"nothing": func(postgres.RoleNames) []string { return nil },
+		"nothing": func(postgres.RoleNames, string) []string { return nil },
 	}
 	for name, damage := range tests {
 		t.Run(name, func(t *testing.T) {
 			db := newDB(t)
 			tn, cfg := newTenant(t, db, "acme")
 			asOwner(t, db, tn, "CREATE TABLE item (id int)")
+			if strings.Contains(name, "many") {
+				asOwner(t, db, tn, "DO $$ BEGIN FOR i IN 1..250 LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY)', i); END LOOP; END $$")
+			}
 			names := observe(t, db, tn).Roles
-			exec(t, admin(t, db.Config().Database()), damage(names)...)
+			exec(t, admin(t, db.Config().Database()), damage(names, db.Config().User())...)
 			if name == "nothing" {
 				connect(t, cfg)
 			}

@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -81,11 +79,7 @@ func (db *DB) dropScratchTables(ctx context.Context, uid string) (done bool, err
 		if err != nil {
 			return err
 		}
-		for i := range tables {
-			tables[i] = ident(row.Schema, tables[i])
-		}
-		return script(ctx, tx, slices.Concat(dropSettings, actingAs(row.Keeper, r.version, row.Owner, nil,
-			"SET LOCAL ROLE "+ident(row.Owner), "DROP TABLE IF EXISTS "+strings.Join(tables, ", ")+" CASCADE"))...)
+		return script(ctx, tx, r.dropAll(row, tables)...)
 	})
 	return done, err
 }
