@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -269,17 +271,32 @@ func (r *Reconciler) warnOfLoss(ctx context.Context, s *scope) error {
 	}
 	tdb, err := r.database(ctx, *ref)
 	if err == nil && tdb == nil {
-		r.Status.Recorder.Eventf(s.tenant, nil, corev1.EventTypeWarning, v1alpha1.ReasonDatabaseNotFound, "Delete",
-			"TenantDatabase %s/%s is gone: the tenant's schema and logins, if they still exist, are left as they are", ref.Namespace, ref.Name)
+		r.tellOfLoss(ctx, s, v1alpha1.ReasonDatabaseNotFound, fmt.Sprintf(
+			"TenantDatabase %s/%s is gone: the tenant's schema and logins, if they still exist, are left as they are", ref.Namespace, ref.Name))
 	}
 	return err
 }
 
+// tellOfLoss says what is left behind. A namespace that is being deleted takes no events: the log has it as well.
+func (r *Reconciler) tellOfLoss(ctx context.Context, s *scope, reason, what string) {
+	log.FromContext(ctx).Info("A deleted Tenant leaves its data", "reason", reason, "what", what, "uid", s.tenant.UID)
+	r.Status.Recorder.Eventf(s.tenant, nil, corev1.EventTypeWarning, reason, "Delete", "%s", what)
+}
+
+// noWay are the reasons for which there is no way to a tenant's registry. What a server says that can be reached, as
+// that somebody holds a lock, ends some time.
+var noWay = []string{
+	v1alpha1.ReasonSecretNotFound, v1alpha1.ReasonInvalidConnection, v1alpha1.ReasonDatabaseNotReady,
+	v1alpha1.ReasonUnreachable, v1alpha1.ReasonAuthenticationFailed, v1alpha1.ReasonTLSFailed,
+	v1alpha1.ReasonDatabaseNotFound, v1alpha1.ReasonNotBootstrapped,
+}
+
 // giveUpIfHopeless lets a Tenant go whose database is being deleted itself and cannot be reached:
 // when a namespace is deleted, its Secrets go first, and nobody can put them back. What is left
-// behind is said in an event. In every other case the error stands and says what blocks.
+// behind is said in an event and in the log. In every other case the error stands and says what blocks; while
+// connections from before the Secret went still work, the deletion goes on with them.
 func (r *Reconciler) giveUpIfHopeless(ctx context.Context, s *scope, tdb *v1alpha1.TenantDatabase, err error) error {
-	if err == nil || tdb.DeletionTimestamp.IsZero() || fault.ReasonOf(err) == "" {
+	if err == nil || tdb.DeletionTimestamp.IsZero() || !slices.Contains(noWay, fault.ReasonOf(err)) {
 		return err
 	}
 	why := ""
@@ -297,8 +314,8 @@ func (r *Reconciler) giveUpIfHopeless(ctx context.Context, s *scope, tdb *v1alph
 	if why == "" {
 		return err
 	}
-	r.Status.Recorder.Eventf(s.tenant, nil, corev1.EventTypeWarning, fault.ReasonOf(err), "Delete",
-		"TenantDatabase %s/%s is being deleted and %s: schema and logins are left as they are", tdb.Namespace, tdb.Name, why)
+	r.tellOfLoss(ctx, s, fault.ReasonOf(err), fmt.Sprintf(
+		"TenantDatabase %s/%s is being deleted and %s: schema and logins are left as they are", tdb.Namespace, tdb.Name, why))
 	return nil
 }
 
