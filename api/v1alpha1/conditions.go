@@ -142,7 +142,7 @@ const (
 	// ReasonSchemaLost : the tenant's schema was there and is gone; nothing is made anew unasked.
 	ReasonSchemaLost = "SchemaLost"
 	// ReasonSchemaRetained : the schema was kept when a Tenant of this name was deleted, or is that of one
-	// that was lost with its cluster; adopt it.
+	// that was lost with its cluster or whose deletion stopped; adopt it.
 	ReasonSchemaRetained = "SchemaRetained"
 	// ReasonAdoptionBlocked : the schema that the tenant is to take over cannot be taken over yet.
 	ReasonAdoptionBlocked = "AdoptionBlocked"
@@ -348,7 +348,8 @@ const (
 	ReasonNotOwner = "NotOwner"
 	// ReasonNotProvisioned : the registry does not know the schema.
 	ReasonNotProvisioned = "NotProvisioned"
-	// ReasonPartlyDropped : the schema of a deleted tenant cannot be kept, some of its tables are dropped.
+	// ReasonPartlyDropped : the schema of a deleted tenant cannot be kept or adopted for its data, some of its
+	// tables are dropped.
 	ReasonPartlyDropped = "PartlyDropped"
 	// ReasonSessionsRemain : sessions of the login of a deleted tenant do not end.
 	ReasonSessionsRemain = "SessionsRemain"

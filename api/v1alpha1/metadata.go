@@ -12,11 +12,11 @@ const (
 	ManagedBy = "tenantry"
 
 	// AnnotationAdopt on a Tenant takes over the schema of an earlier Tenant of its name, which was
-	// deleted and retained, or lost with its cluster: its value is that one's UID, as the condition
-	// SchemaReady names it.
+	// deleted and retained, or whose deletion stopped, or that was lost with its cluster: its value is that
+	// one's UID, as the condition SchemaReady names it.
 	AnnotationAdopt = "tenantry.dev/adopt"
 	// AnnotationRecreate on a Tenant begins anew with an empty schema where the old one is lost: its
-	// value is the Tenant's own UID and how often that was done before, as the condition SchemaReady
+	// value is the Tenant's own UID and how often that was begun before, as the condition SchemaReady
 	// names it.
 	AnnotationRecreate = "tenantry.dev/recreate-schema"
 	// AnnotationAcceptIdentity on a TenantDatabase accepts that the server or database was replaced, or

@@ -151,19 +151,11 @@ func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
 	if err := r.adopt(ctx, s); err != nil {
 		return err
 	}
-	_, err := s.db.Provision(ctx, s.wanted)
-	if from := s.tenant.Annotations[v1alpha1.AnnotationAdopt]; from != "" && fault.ReasonOf(err) == v1alpha1.ReasonSchemaRetained {
-		if err = s.db.Adopt(ctx, s.wanted, from); err == nil {
-			_, err = s.db.Provision(ctx, s.wanted)
-		}
-	}
+	err := provisionOrAdopt(ctx, s)
 	if fault.ReasonOf(err) == v1alpha1.ReasonDatabaseFull && !s.observed.Registered {
 		// Others took the room since it was counted; the next pass may find another database.
 		s.tenant.Status.Database = nil
 		r.Placement.Release(s.tenant.UID)
-	}
-	if fault.ReasonOf(err) == v1alpha1.ReasonSchemaRetained && s.observed.Registered {
-		return adoptable(s)
 	}
 	if err != nil {
 		return err
@@ -175,15 +167,48 @@ func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
 	return err
 }
 
-// adoptable tells a Tenant that came back how it gets its data again.
+// provisionOrAdopt takes over what an earlier Tenant of the name left, if the user says whose it was. What was
+// dropped in part already is taken over too, and not provisioned: its new Tenant's deletion drops the rest.
+func provisionOrAdopt(ctx context.Context, s *scope) error {
+	_, err := s.db.Provision(ctx, s.wanted)
+	if !isLeft(s, err) {
+		return err
+	}
+	if from := s.tenant.Annotations[v1alpha1.AnnotationAdopt]; from != "" {
+		if err = s.db.Adopt(ctx, s.wanted, from); err == nil {
+			_, err = s.db.Provision(ctx, s.wanted)
+			return err
+		}
+	}
+	if s.observed.Registered && isLeft(s, err) {
+		return adoptable(s)
+	}
+	return err
+}
+
+// isLeft : Provision met what can be adopted.
+func isLeft(s *scope, err error) bool {
+	reason := fault.ReasonOf(err)
+	return reason == v1alpha1.ReasonSchemaRetained || reason == v1alpha1.ReasonPartlyDropped && s.observed.OwnerUID != s.wanted.UID
+}
+
+// adoptable tells a Tenant that came back how it gets its data again, or gets rid of them.
 func adoptable(s *scope) error {
-	whose := "retained from the deleted Tenant with UID " + s.observed.OwnerUID
-	if s.observed.State == postgres.StateActive {
-		whose = "of the Tenant with UID " + s.observed.OwnerUID + ", which was lost with its cluster or went without the operator"
+	uid, schema := s.observed.OwnerUID, s.wanted.Schema
+	command := fmt.Sprintf("kubectl annotate --overwrite tenant %s -n %s %s=%s", s.tenant.Name, s.tenant.Namespace, v1alpha1.AnnotationAdopt, uid)
+	whose := "retained from the deleted Tenant with UID " + uid
+	switch s.observed.State {
+	case postgres.StateDropping:
+		return fault.NewInvalid(v1alpha1.ReasonPartlyDropped,
+			"Part of schema %s of the Tenant with UID %s, which is gone, is dropped already. For the rest of it to be dropped run: %s; then delete this Tenant with spec.deletionPolicy: Delete. Or choose another spec.schemaName",
+			schema, uid, command)
+	case postgres.StateDeleting:
+		whose = "of the Tenant with UID " + uid + ", whose deletion stopped before anything was dropped"
+	case postgres.StateActive:
+		whose = "of the Tenant with UID " + uid + ", which was lost with its cluster or went without the operator"
 	}
 	return fault.NewInvalid(v1alpha1.ReasonSchemaRetained,
-		"Schema %s holds the data %s. To take it over run: kubectl annotate --overwrite tenant %s -n %s %s=%s; or choose another spec.schemaName",
-		s.wanted.Schema, whose, s.tenant.Name, s.tenant.Namespace, v1alpha1.AnnotationAdopt, s.observed.OwnerUID)
+		"Schema %s holds the data %s. To take it over run: %s; or choose another spec.schemaName", schema, whose, command)
 }
 
 // ensureMigrator makes the login that will run the class's migrations, which must be there before

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -25,8 +26,8 @@ const waitForRoom = time.Minute
 
 // Provision makes schema, roles and rights what t says, in one transaction, and returns whether it
 // changed anything. A tenant that is as it should be costs one query and no write. The app role
-// gets no LOGIN here: SetPassword gives it. Faults besides the server's own: SchemaNameTaken and
-// SchemaRetained (Invalid), DatabaseFull (Waiting).
+// gets no LOGIN here: SetPassword gives it. Faults besides the server's own: SchemaNameTaken,
+// SchemaRetained and PartlyDropped (Invalid), DatabaseFull (Waiting).
 func (db *DB) Provision(ctx context.Context, t Tenant) (changed bool, err error) {
 	if err := t.validate(); err != nil {
 		return false, err
@@ -173,59 +174,82 @@ func (c *catalog) migratorExists(t Tenant) error {
 
 // refusal says why a row is not t's to provision. It names the holder only to its own namesake.
 func (r *registered) refusal(t Tenant) error {
-	namesake := r.Namespace == t.Namespace && r.Name == t.Name
+	own, namesake := r.UID == t.UID, r.Namespace == t.Namespace && r.Name == t.Name
+	whose := ""
 	switch {
-	case (r.State == StateDeleting || r.State == StateDropping) && (namesake || r.UID == t.UID):
-		return fault.NewWaiting(ReasonSchemaNameTaken, waitForServer, "schema %q of the deleted Tenant is still being dropped", r.Schema)
-	case r.State == StateRetained && (namesake || r.UID == t.UID):
-		return fault.NewInvalid(ReasonSchemaRetained,
-			"schema %q holds the data retained from the deleted Tenant with UID %s; adopt it or choose another schemaName", r.Schema, r.UID)
-	case r.State == StateActive && namesake: // Two Tenants of one name there cannot be, so that one is no more.
-		return fault.NewInvalid(ReasonSchemaRetained,
-			"schema %q holds the data of the Tenant with UID %s, which went without the operator; adopt it or choose another schemaName", r.Schema, r.UID)
+	case !own && !namesake:
+		return fault.NewInvalid(ReasonSchemaNameTaken, "schema %q is taken; choose another schemaName", r.Schema).Because(ErrNotOwner)
+	case r.State == StateDropping && own:
+		return fault.NewInvalid(ReasonPartlyDropped,
+			"part of schema %q is dropped already; set deletionPolicy to Delete and delete the Tenant for the rest of it to go", r.Schema)
+	case r.State == StateDropping:
+		return fault.NewInvalid(ReasonPartlyDropped,
+			"part of schema %q of the Tenant with UID %s, which is gone, is dropped already; adopt it for the rest to be dropped, or choose another schemaName", r.Schema, r.UID)
+	case r.State == StateRetained:
+		whose = "retained from the deleted Tenant with UID " + r.UID
+	case r.State == StateDeleting:
+		whose = "of the Tenant with UID " + r.UID + ", whose deletion did not end"
+	default: // Two Tenants of one name there cannot be, so that one is no more.
+		whose = "of the Tenant with UID " + r.UID + ", which went without the operator"
 	}
-	return fault.NewInvalid(ReasonSchemaNameTaken, "schema %q is taken; choose another schemaName", r.Schema).Because(ErrNotOwner)
+	return fault.NewInvalid(ReasonSchemaRetained, "schema %q holds the data %s; adopt it or choose another schemaName", r.Schema, whose)
 }
 
-// Adopt gives a schema to the Tenant that came back: same namespace and name, new UID. It was retained, or
-// its Tenant was lost with its cluster or had its finalizer taken off: an API server has one Tenant of a
-// name, and a registry one TenantDatabase. Then it is retained first, which is the end of its logins. fromUID
-// is the UID that the caller was told to adopt from; if the registry names another one, nothing happens.
-// Adopting what is t's already is success. Provision must follow.
+// Adopt gives a schema to the Tenant that came back: same namespace and name, new UID, or its old one where the
+// cluster was restored. It was retained, or its deletion stopped before anything was dropped, or its Tenant was lost
+// with its cluster or had its finalizer taken off: an API server has one Tenant of a name, and a registry one
+// TenantDatabase. First the logins and sessions of before end. fromUID is the UID that the caller was told to
+// adopt from; if the registry names another one, nothing happens. Adopting what is t's already is success. Provision
+// must follow. It refuses a schema that is dropped in part (PartlyDropped), which is adopted only for Drop to go on.
 func (db *DB) Adopt(ctx context.Context, t Tenant, fromUID string) error {
 	if err := t.validate(); err != nil {
 		return err
 	}
-	left, err := db.left(ctx, t, fromUID)
-	if err == nil && left {
-		err = db.retire(ctx, fromUID, t.Schema, StateRetained)
-	}
-	if err != nil {
-		return failed(err, "cannot adopt schema "+t.Schema)
-	}
 	defer db.recent.changed(t.Schema)
-	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		row, err := lockRow(ctx, tx, fromUID, t.Schema)
-		switch {
-		case err == nil && row == nil:
-			return notProvisioned(t.Schema)
-		case row == nil:
-			return err
-		case row.UID == t.UID && row.State == StateActive:
-			return nil
-		case err != nil, row.State != StateRetained, row.Namespace != t.Namespace, row.Name != t.Name:
-			return row.refusal(t)
-		}
-		_, err = tx.Exec(ctx, `UPDATE tenantry.tenant SET tenant_uid = $2, state = 'active' WHERE schema_name = $1`, t.Schema, t.UID)
-		return err
-	})
+	err := db.closeLeft(ctx, t, fromUID)
+	if err == nil {
+		err = db.inTx(ctx, func(tx pgx.Tx) error { return takeRow(ctx, tx, t, fromUID) })
+	}
 	return failed(err, "cannot adopt schema "+t.Schema)
 }
 
-// left tells whether an earlier Tenant of t's name went without the operator, and left an active schema.
-func (db *DB) left(ctx context.Context, t Tenant, uid string) (left bool, err error) {
-	err = db.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM tenantry.tenant
-		WHERE schema_name = $1 AND tenant_uid = $2 AND namespace = $3 AND name = $4 AND state = $5)`,
-		t.Schema, uid, t.Namespace, t.Name, StateActive).Scan(&left)
-	return left && uid != t.UID, err
+const leftSQL = `SELECT state FROM tenantry.tenant WHERE schema_name = $1 AND tenant_uid = $2 AND namespace = $3 AND name = $4`
+
+// closeLeft ends the logins and sessions of an earlier Tenant of t's name, whatever the registry says was done
+// before: who retained the schema may have been stopped before its sessions had ended, and they still write.
+func (db *DB) closeLeft(ctx context.Context, t Tenant, uid string) error {
+	var state string
+	err := db.pool.QueryRow(ctx, leftSQL, t.Schema, uid, t.Namespace, t.Name).Scan(&state)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows), err == nil && uid == t.UID && state == StateActive:
+		return nil
+	case err != nil:
+		return err
+	case state == StateDropping:
+		return db.retire(ctx, uid, t.Schema, "") // It cannot be retained any more.
+	}
+	return db.retire(ctx, uid, t.Schema, StateRetained)
+}
+
+const takeRowSQL = `UPDATE tenantry.tenant SET tenant_uid = $2, state = CASE state WHEN 'dropping' THEN state ELSE 'active' END
+WHERE schema_name = $1`
+
+// takeRow writes the new UID under the lock of a row that has the old one.
+func takeRow(ctx context.Context, tx pgx.Tx, t Tenant, fromUID string) error {
+	row, err := lockRow(ctx, tx, fromUID, t.Schema)
+	if row == nil {
+		if err == nil {
+			err = notProvisioned(t.Schema)
+		}
+		return err
+	}
+	closed := row.State == StateRetained || row.State == StateDropping
+	switch {
+	case row.UID == t.UID && (row.State == StateActive || row.State == StateDropping):
+		return nil
+	case err != nil, !closed, row.Namespace != t.Namespace, row.Name != t.Name:
+		return row.refusal(t)
+	}
+	_, err = tx.Exec(ctx, takeRowSQL, t.Schema, t.UID)
+	return err
 }

@@ -180,7 +180,7 @@ func TestDropBlocked(t *testing.T) {
 	if o.State != postgres.StateDeleting || !o.SchemaExists || o.AppCanLogin {
 		t.Errorf("observation = %+v", o)
 	}
-	if _, err := db.Provision(t.Context(), tn); fault.KindOf(err) != fault.Waiting {
+	if _, err := db.Provision(t.Context(), tn); fault.ReasonOf(err) != postgres.ReasonSchemaRetained {
 		t.Errorf("Provision while deleting = %v", err)
 	}
 	if err := db.Drop(t.Context(), tn.UID, "acme"); err != nil {
