@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -58,6 +59,38 @@ func TestLostSchemaIsNotMadeAnewUnasked(t *testing.T) {
 			}
 			// What was asked for once is no answer to the next loss.
 			b.sql(t, fill(`DROP SCHEMA "%" CASCADE`, acme.Status.Schema, b.Name))
+			b.pass(t, acme)
+			b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaLost, v1alpha1.AnnotationRecreate+"="+string(acme.UID)+".1"))
+		})
+	}
+}
+
+// An operator that dies while it begins a lost schema anew has counted that before: its annotation, which stays
+// there, is no answer to the next loss.
+func TestRecreationIsCountedBeforeItIsDone(t *testing.T) {
+	t.Parallel()
+	for writes := range 3 {
+		t.Run(fmt.Sprintf("dies after %d writes", writes), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t).settle(t)
+			acme := b.tenant(t, "acme")
+			lose := fill(`DROP SCHEMA "%" CASCADE`, acme.Status.Schema, b.Name)
+			b.sql(t, lose)
+			operator.Update(t, b.Servers, acme, func(tn *v1alpha1.Tenant) {
+				tn.Annotations = map[string]string{v1alpha1.AnnotationRecreate: string(tn.UID) + ".0"}
+			})
+			b.by = servers.DyingReconcilers(t, writes)
+			if _, err := b.by.Reconcile(t.Context(), acme); err != nil && !errors.Is(err, operator.ErrCrash) {
+				t.Fatal(err)
+			}
+			made := len(operator.Schemas(t, b.AdminDSN)) > 0
+			if made != (writes > 0) {
+				t.Fatalf("a schema was made: %v", made)
+			}
+			b.restart(t)
+			b.pass(t, acme)
+			b.Expect(t, acme, operator.Ready())
+			b.sql(t, lose)
 			b.pass(t, acme)
 			b.Expect(t, acme, operator.Stalled("SchemaReady", v1alpha1.ReasonSchemaLost, v1alpha1.AnnotationRecreate+"="+string(acme.UID)+".1"))
 		})

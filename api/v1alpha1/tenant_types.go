@@ -98,7 +98,7 @@ type TenantStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	Schema string `json:"schema,omitempty"`
 
-	// schemaRecreations is how often a schema that was lost was made anew, empty, because the annotation
+	// schemaRecreations is how often a schema that was lost was begun anew, empty, because the annotation
 	// tenantry.dev/recreate-schema asked for it.
 	// +optional
 	// +kubebuilder:validation:Minimum=0

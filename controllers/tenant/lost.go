@@ -36,6 +36,31 @@ func refuseLoss(s *scope) error {
 		s.wanted.Schema, why, s.tenant.Name, s.tenant.Namespace, v1alpha1.AnnotationRecreate, consent)
 }
 
+// countRecreation writes that a consent is used before it is. An operator that is killed behind it, or cannot
+// write the status at the end of its pass, would find it unused at the next loss. At worst somebody is asked twice.
+func (r *Reconciler) countRecreation(ctx context.Context, s *scope) error {
+	if !s.recreates {
+		return nil
+	}
+	recorded := s.base.DeepCopy()
+	recorded.Status.SchemaRecreations++
+	if err := r.Status.Patch(ctx, s.base, recorded); err != nil {
+		return fmt.Errorf("record that a lost schema is begun anew: %w", err)
+	}
+	s.base = recorded
+	s.tenant.ResourceVersion = recorded.ResourceVersion
+	s.tenant.Status.SchemaRecreations = recorded.Status.SchemaRecreations
+	return nil
+}
+
+// giveConsentBack takes the count back where nothing was made for certain: the user is told what refused, and need
+// not say the same again. A server that stops may have committed before.
+func giveConsentBack(s *scope, err error) {
+	if s.recreates && fault.KindOf(err) != fault.Transient && fault.ReasonOf(err) != v1alpha1.ReasonServerShuttingDown {
+		s.tenant.Status.SchemaRecreations--
+	}
+}
+
 // forgetVersion makes the migrations of a schema that is begun anew run anew.
 func (r *Reconciler) forgetVersion(ctx context.Context, s *scope) error {
 	if s.observed.SchemaExists || s.observed.OwnerUID != s.wanted.UID || s.observed.Version == "" {

@@ -151,7 +151,11 @@ func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
 	if err := r.adopt(ctx, s); err != nil {
 		return err
 	}
+	if err := r.countRecreation(ctx, s); err != nil {
+		return err
+	}
 	err := provisionOrAdopt(ctx, s)
+	giveConsentBack(s, err)
 	if fault.ReasonOf(err) == v1alpha1.ReasonDatabaseFull && !s.observed.Registered {
 		// Others took the room since it was counted; the next pass may find another database.
 		s.tenant.Status.Database = nil
@@ -159,9 +163,6 @@ func (r *Reconciler) provisionNow(ctx context.Context, s *scope) error {
 	}
 	if err != nil {
 		return err
-	}
-	if s.recreates {
-		s.tenant.Status.SchemaRecreations++
 	}
 	s.observed, err = s.db.Observe(ctx, s.wanted)
 	return err
