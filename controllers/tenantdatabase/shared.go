@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -64,7 +65,19 @@ func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error
 	if _, err := s.db.SetSharedGrants(ctx, shared.SchemaName, grants(ms, shared)); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("Shared schema %s is at version %s of MigrationSet %s", shared.SchemaName, result.To, ms.Name), nil
+	return fmt.Sprintf("Shared schema %s is at version %s of MigrationSet %s", shared.SchemaName, result.To, ms.Name) + foreign(is), nil
+}
+
+// foreign tells of logins that the operator cannot take from the shared schema: who granted that was another.
+func foreign(is postgres.Shared) string {
+	if len(is.Foreign) == 0 {
+		return ""
+	}
+	what, mend := make([]string, len(is.Foreign)), make([]string, len(is.Foreign))
+	for i, e := range is.Foreign {
+		what[i], mend[i] = e.What, e.Mend+";"
+	}
+	return "; of another MigrationSet, " + strings.Join(what, ", ") + ". To take that back, run as a superuser: " + strings.Join(mend, " ")
 }
 
 // recordKey names a state of a set that a shared schema has come to, on a server that was not started anew.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	_ "embed" // for the query
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,7 +26,15 @@ type sharedState struct {
 	SchemaOwner *string `json:"schemaOwner"`
 	GroupUses   bool    `json:"groupUses"`
 	MigratorIn  bool    `json:"migratorIn"`
-	Others      []string
+	// Others are logins of other sets that may act as the owner.
+	Others []sharedMember `json:"others"`
+}
+
+// sharedMember may act as the owner. Since 16, who granted that takes it, or who has the rights of that role.
+type sharedMember struct {
+	Name    string `json:"name"`
+	Grantor string `json:"grantor"`
+	MayTake bool   `json:"mayTake"`
 }
 
 func validateShared(schema string) error {
@@ -44,6 +53,8 @@ type Shared struct {
 	Owner string
 	// Version is what RecordShared last said of it, "" for a schema that was made since.
 	Version string
+	// Foreign are logins of other sets that may act as the owner by somebody else's grant.
+	Foreign []Excess
 }
 
 // EnsureShared makes the schema that all tenants of the database see, owned by a NOLOGIN role of
@@ -67,6 +78,9 @@ func (db *DB) ensureShared(ctx context.Context, schema, set string) (shared Shar
 		shared = Shared{Owner: SharedOwnerRole(db.config.Database(), schema)}
 		if s.RegOwner != nil {
 			shared.Owner = *s.RegOwner
+		}
+		if set != "" {
+			shared.Foreign = s.foreign(shared.Owner)
 		}
 		if s.SchemaOwner != nil {
 			shared.Version = s.RegVersion
@@ -124,6 +138,26 @@ func (s *sharedState) mayHave(schema, owner string) error {
 	return nil
 }
 
+// revoke names the grantor where a membership is taken from nobody else's hand: by an operator whose login has changed,
+// it would otherwise be taken from none, with a warning only.
+func (s *sharedState) revoke(owner string, m sharedMember) string {
+	sql := "REVOKE " + ident(owner) + " FROM " + ident(m.Name)
+	if s.VersionNum >= version16 {
+		sql += " GRANTED BY " + ident(m.Grantor)
+	}
+	return sql
+}
+
+func (s *sharedState) foreign(owner string) []Excess {
+	var found []Excess
+	for _, m := range s.Others {
+		if !m.MayTake {
+			found = append(found, Excess{What: fmt.Sprintf("role %s is a member of %s", m.Name, owner), Mend: s.revoke(owner, m)})
+		}
+	}
+	return found
+}
+
 func (s *sharedState) statements(database, schema, owner, set string) []string {
 	var todo []string
 	add := func(when bool, sql string) {
@@ -137,7 +171,7 @@ func (s *sharedState) statements(database, schema, owner, set string) []string {
 	add(s.SchemaOwner != nil && *s.SchemaOwner != owner, "ALTER SCHEMA "+ident(schema)+" OWNER TO "+ident(owner))
 	if set != "" {
 		for _, other := range s.Others {
-			add(true, "REVOKE "+ident(owner)+" FROM "+ident(other))
+			add(other.MayTake, s.revoke(owner, other))
 		}
 		add(!s.MigratorIn, "GRANT "+ident(owner)+" TO "+ident(MigratorRole(database, set))+actOptions(s.VersionNum))
 	}

@@ -9,7 +9,9 @@ WITH reg AS MATERIALIZED (
 ), ver AS (
     SELECT current_setting('server_version_num')::int AS num
 ), members AS MATERIALIZED (
-    SELECT pg_get_userbyid(m.member) AS name, coalesce((to_jsonb(m) ->> 'set_option')::boolean, true) AS can_set
+    SELECT pg_get_userbyid(m.member) AS name, coalesce((to_jsonb(m) ->> 'set_option')::boolean, true) AS can_set,
+        pg_get_userbyid(m.grantor) AS grantor,
+        (SELECT num FROM ver) < 160000 OR coalesce(pg_has_role(current_user, m.grantor, 'USAGE'), false) AS may_take
     FROM pg_catalog.pg_auth_members m WHERE m.roleid = (SELECT oid FROM own)
 )
 SELECT jsonb_build_object(
@@ -25,5 +27,7 @@ SELECT jsonb_build_object(
         SELECT FROM nsp, aclexplode(nspacl) x JOIN pg_catalog.pg_roles r ON r.oid = x.grantee
         WHERE r.rolname = $3 AND x.privilege_type = 'USAGE'),
     'migratorIn', EXISTS (SELECT FROM members WHERE name = $4 AND can_set),
-    'others', (SELECT jsonb_agg(DISTINCT name) FROM members WHERE name LIKE 'tenantry\_mig\_%' AND name <> $4)
+    'others', (
+        SELECT jsonb_agg(jsonb_build_object('name', name, 'grantor', grantor, 'mayTake', may_take) ORDER BY name, grantor)
+        FROM members WHERE name LIKE 'tenantry\_mig\_%' AND name <> $4)
 )

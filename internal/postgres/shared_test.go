@@ -64,6 +64,49 @@ func TestSharedSchema(t *testing.T) {
 	}
 }
 
+// What another role granted is taken by whom has its rights, and else reported with the statement that takes it. Nothing
+// is written over and over.
+func TestSharedSchemaOfAnotherOperator(t *testing.T) {
+	db := newDB(t)
+	if !isPostgres16(t, db) { // before, whoever manages a role takes all memberships in it
+		return
+	}
+	must(db.EnsureMigrator(t.Context(), "team/other"))(t)
+	migrator := must(db.EnsureMigrator(t.Context(), "team/shared"))(t)
+	made, _, err := db.EnsureShared(t.Context(), "shared", "team/shared")
+	if err != nil {
+		t.Fatal(err)
+	}
+	super, owner, old := admin(t, db.Config().Database()), quote(made.Owner), quote(db.Config().Database()+"_old")
+	byOld := "GRANT " + owner + " TO " + quote(migrator.User()) + " WITH INHERIT FALSE, SET TRUE GRANTED BY " + old
+	exec(t, super, "CREATE ROLE "+old, "GRANT "+owner+" TO "+old+" WITH ADMIN OPTION", byOld,
+		"REVOKE "+owner+" FROM "+quote(migrator.User())+" GRANTED BY "+quote(db.Config().User()))
+	ensure := func(foreign int) (found []postgres.Excess) {
+		t.Helper()
+		for _, want := range []bool{true, false} {
+			shared, changed, err := db.EnsureShared(t.Context(), "shared", "team/other")
+			if err != nil || changed != want || len(shared.Foreign) != foreign {
+				t.Errorf("EnsureShared = %+v, %v, %v, want %d foreign, and %v", shared, changed, err, foreign, want)
+			}
+			found = shared.Foreign
+		}
+		return found
+	}
+	for _, e := range ensure(1) {
+		exec(t, migrator, "SET ROLE "+owner)
+		exec(t, super, e.Mend)
+	}
+	if err := tryExec(t, migrator, "SET ROLE "+owner); err == nil {
+		t.Error("the statement leaves the old set its right")
+	}
+	exec(t, super, byOld, "GRANT "+old+" TO "+quote(db.Config().User())+" WITH INHERIT TRUE")
+	ensure(0)
+	if err := tryExec(t, migrator, "SET ROLE "+owner); err == nil {
+		t.Error("the old set may still act as owner")
+	}
+	exec(t, super, "DROP ROLE "+old)
+}
+
 func TestSharedRefusals(t *testing.T) {
 	db := newDB(t)
 	newTenant(t, db, "acme")
