@@ -188,7 +188,11 @@ func (r *Reconciler) ensureWithoutLogin(ctx context.Context, s *scope) (metav1.O
 }
 
 func (s *scope) fillWithoutLogin(secret *corev1.Secret) error {
-	keys, err := s.keys("", "")
+	user, password := "", ""
+	if s.hasOwnLogin() && data(secret, "password") != "" { // keys by template have it in them
+		user, password = data(secret, "username"), data(secret, "password")
+	}
+	keys, err := s.keys(user, password)
 	if err != nil {
 		return err
 	}
