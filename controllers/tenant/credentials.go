@@ -105,7 +105,6 @@ func (s *scope) use(state *logins.State) {
 	if state.Login != nil {
 		s.login = state.Login
 	}
-	s.full = state.Full
 	s.lookAgain(state.Again)
 }
 

@@ -52,12 +52,9 @@ func (r *Reconciler) recallProof(s *scope) (proof, bool) {
 	return proof{}, false
 }
 
-// newProof is what this pass proved: nothing, where the login had no connection left. Who did not try the
-// login, because an earlier proof holds, puts that off no further.
+// newProof is what this pass proved. Who did not try the login, because an earlier proof holds, puts that off no
+// further.
 func (r *Reconciler) newProof(s *scope) *proof {
-	if s.full {
-		return nil
-	}
 	p := &proof{
 		secretVersion: s.secretVersion, user: s.user, login: loginKey(s), version: s.version, digest: s.digest,
 		asked: s.tenant.Annotations[v1alpha1.AnnotationReconcile], at: time.Now(), excess: s.excess,
@@ -81,6 +78,7 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, p *proof) error {
 			text = s.text(*p)
 		}
 	}
+	r.leaveSoon(s, p)
 	if !s.behind && text == s.observed.Proof {
 		return nil
 	}
@@ -90,6 +88,18 @@ func (r *Reconciler) keep(ctx context.Context, s *scope, p *proof) error {
 		return nil
 	}
 	return r.recordProof(ctx, s)
+}
+
+// leaveSoon asks for the pass that leaves another login: at once behind a proof, and not over and over where there
+// is none.
+func (r *Reconciler) leaveSoon(s *scope, p *proof) {
+	switch {
+	case !s.leaves:
+	case p != nil || r.proved(s):
+		s.lookAgain(time.Second)
+	default:
+		s.lookAgain(time.Minute)
+	}
 }
 
 // recordProof tells the registry the version and the proof.
@@ -116,7 +126,7 @@ func (r *Reconciler) asksAnew(s *scope) bool {
 
 // again is when the next pass over a tenant that needs nothing should come: when its login is to be tried
 // again, unless something is to be done before. A proof that is overdue could not be renewed, since the
-// login had no connection left.
+// login could not be tried.
 func (r *Reconciler) again(s *scope) time.Duration {
 	after := s.next()
 	p, ok := r.proofOf(s)

@@ -72,8 +72,8 @@ type scope struct {
 	// secretVersion is the resource version of the Secret whose login was looked at. Set by
 	// credentials.
 	secretVersion string
-	// full says that the login was tried and has no connection left. Set by credentials.
-	full bool
+	// leaves says that another login can be left as soon as verify has proved the one in use. Set by credentials.
+	leaves bool
 	// login is the tenant's own login as the Secret says. Set by credentials, unless the proof
 	// of an earlier pass still holds.
 	login *postgres.Config

@@ -78,11 +78,10 @@ func (r *Reconciler) sharedCredentials(ctx context.Context, s *scope) (outcome, 
 	own := metav1.Object(meta)
 	if s.secretVersion = versions(meta, shared); r.proved(s) {
 		own, err = r.leaveOwn(ctx, s, own)
-	} else {
-		own, err = r.ensureWithoutLogin(ctx, s)
-		if s.hasOwnLogin() {
-			s.lookAgain(max(time.Until(logins.Since(own).Add(s.grace())), time.Second))
-		}
+	} else if own, err = r.ensureWithoutLogin(ctx, s); err == nil && s.hasOwnLogin() {
+		left := time.Until(logins.Since(own).Add(s.grace()))
+		s.lookAgain(left)
+		s.leaves = left <= 0 // verify comes behind
 	}
 	if err != nil {
 		return outcome{}, err
@@ -251,8 +250,7 @@ func (r *Reconciler) leaveShared(ctx context.Context, s *scope) error {
 		s.lookAgain(left)
 		return nil
 	}
-	if !r.proved(s) { // verify comes behind
-		s.lookAgain(time.Second)
+	if s.leaves = !r.proved(s); s.leaves { // verify comes behind
 		return nil
 	}
 	if err := s.db.LeaveClassLogins(ctx, s.wanted.UID, s.wanted.Schema); err != nil {

@@ -67,7 +67,8 @@ const allOld = 5 * time.Second
 
 // examine asks in the operator's own session, which costs the server little. That the login works was seen
 // by credentials, or by an earlier pass whose proof holds; that of a class is tried here. Where the catalogs
-// say that it cannot begin a session, it is tried too, and the server says why.
+// say that it cannot begin a session, it is tried too, and the server says why. A login that has no connection
+// left is asked about like one that was seen to work: the server counts when it has taken the password.
 func (r *Reconciler) examine(ctx context.Context, s *scope) (postgres.ProbeResult, []postgres.Excess, error) {
 	if s.mode() == v1alpha1.LoginDedicated || r.proved(s) {
 		rights, err := r.rights(ctx, s)
@@ -82,7 +83,16 @@ func (r *Reconciler) examine(ctx context.Context, s *scope) (postgres.ProbeResul
 		return postgres.Examine(ctx, *s.login, bounds(s))
 	}
 	mode := s.inUse()
-	return postgres.ExamineShared(ctx, *s.login, bounds(s), s.classLogin(mode), mode == v1alpha1.LoginShared)
+	result, excess, err := postgres.ExamineShared(ctx, *s.login, bounds(s), s.classLogin(mode), mode == v1alpha1.LoginShared)
+	if !isFull(err) {
+		return result, excess, err
+	}
+	rights, err := r.rights(ctx, s)
+	if err == nil && !rights.Opens {
+		err = fault.NewWaiting(v1alpha1.ReasonVerificationFailed, time.Minute,
+			"The class's shared login %s has no connection left, and may not act as the tenant's role %s", s.user, s.observed.Roles.App)
+	}
+	return rights.ProbeResult, rights.Excess, err
 }
 
 func (r *Reconciler) rights(ctx context.Context, s *scope) (postgres.Rights, error) {

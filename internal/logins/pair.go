@@ -91,8 +91,6 @@ type State struct {
 	Login *postgres.Config
 	// Version is the Secret's resource version.
 	Version string
-	// Full : the login was tried, and has no connection left.
-	Full bool
 	// Again is when something is to be done; 0 for never.
 	Again time.Duration
 }
@@ -177,7 +175,6 @@ func (p *Pair) login(ctx context.Context, s *State, isNew bool) error {
 	if !isNew {
 		err := postgres.Login(ctx, *s.Login)
 		if postgres.TooManyForRole(err) {
-			s.Full = true
 			return nil // The server counts sessions after it has taken the password.
 		}
 		if fault.ReasonOf(err) != v1alpha1.ReasonAuthenticationFailed {
