@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,14 +56,34 @@ func (r *Reconciler) findClassSecret(ctx context.Context, s *scope) error {
 	if s.classMode() == v1alpha1.LoginDedicated {
 		return nil
 	}
-	m, err := r.Logins.Meta(ctx, logins.SharedKey(s.class, s.tdb))
-	if fault.ReasonOf(err) == v1alpha1.ReasonNamespaceNotWatched {
-		return nil // The class says so. Who has a login of its own works on.
+	for _, key := range classSecretKeys(s) {
+		m, err := r.Logins.Meta(ctx, key)
+		switch {
+		case fault.ReasonOf(err) == v1alpha1.ReasonNamespaceNotWatched:
+			continue // The class says so. Who has a login of its own works on.
+		case err != nil:
+			return err
+		case m.UID != "" && logins.OwnedBy(m, logins.ClassOwner(s.class)) && m.Annotations[v1alpha1.AnnotationDatabase] == logins.DatabaseName(s.tdb):
+			s.classSecret = m
+			return nil
+		}
 	}
-	if err == nil && m.UID != "" && logins.OwnedBy(m, logins.ClassOwner(s.class)) && m.Annotations[v1alpha1.AnnotationDatabase] == logins.DatabaseName(s.tdb) {
-		s.classSecret = m
+	return nil
+}
+
+// classSecretKeys are where the Secret is to be, and where programs have it from as long as the class says so: one
+// that moves is not made before the other one is gone.
+func classSecretKeys(s *scope) []client.ObjectKey {
+	keys := []client.ObjectKey{logins.SharedKey(s.class, s.tdb)}
+	for _, l := range s.class.Status.Logins {
+		if l.Namespace != s.tdb.Namespace || l.Name != s.tdb.Name || l.SecretRef == nil {
+			continue
+		}
+		if key := (client.ObjectKey{Namespace: l.SecretRef.Namespace, Name: l.SecretRef.Name}); key != keys[0] {
+			keys = append(keys, key)
+		}
 	}
-	return err
+	return keys
 }
 
 func (r *Reconciler) sharedCredentials(ctx context.Context, s *scope) (outcome, error) {
@@ -70,6 +91,9 @@ func (r *Reconciler) sharedCredentials(ctx context.Context, s *scope) (outcome, 
 	if shared == nil {
 		return outcome{}, fault.NewWaiting(v1alpha1.ReasonSharedLoginNotReady, time.Minute,
 			"Class %s has no shared login on TenantDatabase %s/%s yet; see its condition Ready", s.class.Name, s.tdb.Namespace, s.tdb.Name)
+	}
+	if err := r.joinInUse(ctx, s); err != nil {
+		return outcome{}, err
 	}
 	meta, err := r.Logins.Meta(ctx, client.ObjectKey{Namespace: s.tenant.Namespace, Name: secretName(s.tenant)})
 	if err != nil {
@@ -93,6 +117,21 @@ func (r *Reconciler) sharedCredentials(ctx context.Context, s *scope) (outcome, 
 		}
 	}
 	return s.sharedTurn(), nil
+}
+
+// joinInUse lets the login act for the tenant that is in the class's Secret. While a class changes its mode that is not
+// the one that provision lets in: a tenant that comes meanwhile works like all others.
+func (r *Reconciler) joinInUse(ctx context.Context, s *scope) error {
+	mode := v1alpha1.LoginMode(s.classSecret.Annotations[v1alpha1.AnnotationLoginMode])
+	if mode == s.classMode() || mode != v1alpha1.LoginSetRole && mode != v1alpha1.LoginShared ||
+		slices.Contains(s.observed.ClassLogins, s.classLogin(mode)) {
+		return nil
+	}
+	l := postgres.ClassLogin{UID: string(s.class.UID), Class: s.class.Name, All: mode == v1alpha1.LoginShared}
+	if err := s.db.JoinClassLogin(ctx, s.wanted.UID, s.wanted.Schema, l); err != nil {
+		return err
+	}
+	return (&server{s: s}).look(ctx)
 }
 
 func versions(own, shared metav1.Object) string {

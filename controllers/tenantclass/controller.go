@@ -122,7 +122,7 @@ func (r *Reconciler) conclude(ctx context.Context, base, class *v1alpha1.TenantC
 	if conditions.IsConflict(verdict) {
 		return conditions.Written(verdict)
 	}
-	result, err := conditions.Conclude(class, verdict, fmt.Sprintf("Tenants can be placed on %d databases", len(class.Spec.Databases)))
+	result, err := conditions.Conclude(class, verdict, fmt.Sprintf("Tenants can be placed on %d databases", len(class.Spec.Databases))+leaving(class))
 	if result.RequeueAfter > 0 {
 		result.RequeueAfter = sooner(result.RequeueAfter, next)
 	}

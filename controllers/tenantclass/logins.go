@@ -110,15 +110,10 @@ func (r *Reconciler) bringLogin(ctx context.Context, class *v1alpha1.TenantClass
 		return nil, 0, err
 	}
 	l := &login{r: r, class: class, tdb: tdb, db: db, before: before}
-	gone := mode(class) == v1alpha1.LoginDedicated
-	if !gone && !slices.Contains(class.Spec.Databases, ref) { // A database that the class left, when the last tenant has.
-		all, err := l.db.ClassLogins(ctx, string(class.UID))
-		if err != nil {
-			return nil, 0, err
-		}
-		gone = tenantsOf(all) == 0
-	}
-	if gone {
+	switch gone, err := l.isLeft(ctx, ref); {
+	case err != nil:
+		return nil, 0, err
+	case gone:
 		return l.leave(ctx)
 	}
 	if err := r.checkWatched(class); err != nil {
@@ -163,6 +158,9 @@ func (l *login) bring(ctx context.Context) (*v1alpha1.SharedLoginStatus, time.Du
 	meta, err := l.r.Logins.Meta(ctx, logins.SharedKey(l.class, l.tdb))
 	if err == nil {
 		err = l.taken(meta)
+	}
+	if err == nil {
+		err = l.moved(ctx)
 	}
 	if err != nil {
 		return nil, 0, err
@@ -209,6 +207,27 @@ func (l *login) taken(meta *metav1.PartialObjectMetadata) error {
 		"Secret %q of namespace %q has the login of TenantDatabase %s; two databases of a class with shared logins cannot have one name", meta.Name, meta.Namespace, other)
 }
 
+// moved refuses another Secret as long as the one before is there: with another password there, programs that read this
+// one would be shut out, and nobody would take it away.
+func (l *login) moved(ctx context.Context) error {
+	key := logins.SharedKey(l.class, l.tdb)
+	if l.before == nil || l.before.SecretRef == nil {
+		return nil
+	}
+	old := client.ObjectKey{Namespace: l.before.SecretRef.Namespace, Name: l.before.SecretRef.Name}
+	if old == key {
+		return nil
+	}
+	meta, err := l.r.Logins.Meta(ctx, old)
+	if err != nil || meta.UID == "" || !logins.OwnedBy(meta, logins.ClassOwner(l.class)) ||
+		meta.Annotations[v1alpha1.AnnotationDatabase] != logins.DatabaseName(l.tdb) {
+		return err
+	}
+	return fault.NewWaiting(v1alpha1.ReasonSharedLoginNotReady, loginPoll,
+		"Secret %s/%s still has the login that Secret %s/%s is to have, and programs work with it. Set spec.logins.mode to Dedicated until status.logins "+
+			"names it no more, and then secretRef; or delete that Secret, and it moves at once", old.Namespace, old.Name, key.Namespace, key.Name)
+}
+
 // switchOver puts the wanted login into a Secret that has the one of another mode, when it can act for
 // every tenant that the other one can. Until then it returns what is.
 func (l *login) switchOver(ctx context.Context, p *logins.Pair, meta *metav1.PartialObjectMetadata) (*v1alpha1.SharedLoginStatus, time.Duration, error) {
@@ -221,7 +240,11 @@ func (l *login) switchOver(ctx context.Context, p *logins.Pair, meta *metav1.Par
 		return nil, 0, err
 	}
 	state := &logins.State{User: string(secret.Data["username"]), Since: logins.Since(secret)}
-	missing, err := l.db.OnlyIn(ctx, l.old[0].First, l.seen.First)
+	only, err := l.db.OnlyIn(ctx, l.old[0].First, l.seen.First)
+	if err != nil {
+		return nil, 0, err
+	}
+	missing, err := l.r.living(ctx, l.class, only)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -268,23 +291,14 @@ func (l *login) retireOld(ctx context.Context, since metav1.Time, entry *v1alpha
 	return again, nil
 }
 
-// tenantsOf counts those that logins can act for.
-func tenantsOf(all []postgres.ClassLoginState) (n int) {
-	for _, s := range all {
-		n += s.Tenants
-	}
-	return n
-}
-
 // leave drops the class's logins on a database when no tenant is in them any more.
 func (l *login) leave(ctx context.Context) (*v1alpha1.SharedLoginStatus, time.Duration, error) {
 	all, err := l.db.ClassLogins(ctx, string(l.class.UID))
 	if err != nil {
 		return nil, 0, err
 	}
-	// Of a class that is being deleted no Tenant is left: who went without the operator takes nobody out any more.
-	if tenantsOf(all) > 0 && l.class.DeletionTimestamp.IsZero() {
-		return l.before, loginPoll, nil
+	if n, err := l.tenantsOf(ctx, all); err != nil || n > 0 {
+		return l.before, loginPoll, err
 	}
 	for _, s := range all {
 		if err := l.db.DropClassLogin(ctx, string(l.class.UID), s.First); err != nil {

@@ -281,11 +281,3 @@ func (db *DB) classLogins(ctx context.Context, uid string) ([]ClassLoginState, e
 	}
 	return states, nil
 }
-
-// OnlyIn counts the tenants that one class login can reach and another one cannot yet.
-func (db *DB) OnlyIn(ctx context.Context, one, other string) (n int, err error) {
-	err = db.pool.QueryRow(ctx, `SELECT count(*) FROM (
-		SELECT roleid FROM pg_catalog.pg_auth_members WHERE pg_get_userbyid(member) = $1
-		EXCEPT SELECT roleid FROM pg_catalog.pg_auth_members WHERE pg_get_userbyid(member) = $2) x`, one, other).Scan(&n)
-	return n, failed(err, "cannot compare shared logins")
-}

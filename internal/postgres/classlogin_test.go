@@ -156,16 +156,27 @@ func TestClassLoginsChange(t *testing.T) {
 	tenants := []postgres.Tenant{classTenant(t, db, "a", set), classTenant(t, db, "b", set)}
 	after := classLogin(t, db, all)
 	for i, tn := range tenants {
-		if n := must(db.OnlyIn(t.Context(), before.User(), after.User()))(t); n != len(tenants)-i {
-			t.Errorf("%d tenants are only in the old login, want %d", n, len(tenants)-i)
+		want := []postgres.ClassTenant{}
+		for _, left := range tenants[i:] {
+			want = append(want, postgres.ClassTenant{Schema: left.Schema, UID: left.UID, Namespace: left.Namespace, Name: left.Name})
+		}
+		if diff := cmp.Diff(want, must(db.OnlyIn(t.Context(), before.User(), after.User()))(t)); diff != "" {
+			t.Errorf("only in the old login (-want +got):\n%s", diff)
 		}
 		tn.ClassLogin, tn.ClassLoginInherits = after.User(), true
 		must(db.Provision(t.Context(), tn))(t)
 		exec(t, before, "SET ROLE "+quote(observe(t, db, tn).Roles.App), "SELECT FROM "+quote(tn.Schema, "item"))
 		exec(t, after, "SELECT FROM "+quote(tn.Schema, "item"))
 	}
-	if n := must(db.OnlyIn(t.Context(), before.User(), after.User()))(t); n != 0 {
-		t.Errorf("%d tenants are only in the old login", n)
+	// A role of which the registry knows nothing is no tenant's.
+	stray := quote(db.Config().Database() + "_stray")
+	exec(t, admin(t, "postgres"), "CREATE ROLE "+stray, "GRANT "+stray+" TO "+quote(before.User()))
+	if left := must(db.OnlyIn(t.Context(), before.User(), after.User()))(t); len(left) > 0 {
+		t.Errorf("only in the old login: %v", left)
+	}
+	exec(t, admin(t, "postgres"), "DROP ROLE "+stray)
+	if all := must(db.ClassTenants(t.Context(), before.User(), after.User()))(t); len(all) != len(tenants) {
+		t.Errorf("the two logins act for %v", all)
 	}
 	if err := db.DropClassLogin(t.Context(), "u", before.User()); err != nil {
 		t.Fatal(err)
@@ -176,6 +187,47 @@ func TestClassLoginsChange(t *testing.T) {
 	}
 	refused(t, after, "SELECT FROM a.item")
 	exec(t, after, "SELECT FROM b.item")
+}
+
+// A tenant is let into the login that programs use, by whom the registry names for both, and once.
+func TestJoinClassLogin(t *testing.T) {
+	db := newDB(t)
+	set, all := postgres.ClassLogin{UID: "u", Class: "c"}, postgres.ClassLogin{UID: "u", Class: "c", All: true}
+	inUse := classLogin(t, db, set)
+	classLogin(t, db, all)
+	acme := classTenant(t, db, "acme", all)
+	join := func(uid string, l postgres.ClassLogin) error { return db.JoinClassLogin(t.Context(), uid, "acme", l) }
+	if err := join("other", set); fault.ReasonOf(err) != postgres.ReasonNotOwner {
+		t.Errorf("for another tenant: %v", err)
+	}
+	if err := join(acme.UID, postgres.ClassLogin{UID: "gone", Class: "gone"}); err != nil {
+		t.Errorf("a login that is gone: %v", err)
+	}
+	registry := admin(t, db.Config().Database())
+	exec(t, registry, "UPDATE tenantry.login SET class_uid = 'other' WHERE role_name = "+literal(inUse.User()))
+	if err := join(acme.UID, set); fault.ReasonOf(err) != postgres.ReasonNotOwner {
+		t.Errorf("another class's login: %v", err)
+	}
+	exec(t, registry, "UPDATE tenantry.login SET class_uid = 'u'")
+	refused(t, inUse, "SET ROLE "+quote(observe(t, db, acme).Roles.App))
+	for range 2 {
+		if err := join(acme.UID, set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(t, inUse, "SET ROLE "+quote(observe(t, db, acme).Roles.App), "SELECT FROM acme.item")
+	if isPostgres16(t, db) {
+		refused(t, inUse, "SELECT FROM acme.item")
+	}
+	if o := observe(t, db, acme); len(o.Drift)+len(o.Foreign) > 0 || len(o.ClassLogins) != 2 {
+		t.Errorf("observed %q %v %q", o.Drift, o.Foreign, o.ClassLogins)
+	}
+	if err := db.Retain(t.Context(), acme.UID, "acme"); err != nil {
+		t.Fatal(err)
+	}
+	if err := join(acme.UID, set); fault.ReasonOf(err) != postgres.ReasonSchemaRetained {
+		t.Errorf("retained data: %v", err)
+	}
 }
 
 // What somebody changes on a shared login comes back; what one tenant gave to it does not keep it.
