@@ -65,11 +65,11 @@ func (r *Reconciler) migrateShared(ctx context.Context, s *scope) (string, error
 	if _, err := s.db.SetSharedGrants(ctx, shared.SchemaName, grants(ms, shared)); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("Shared schema %s is at version %s of MigrationSet %s", shared.SchemaName, result.To, ms.Name) + foreign(is), nil
+	return fmt.Sprintf("Shared schema %s is at version %s of MigrationSet %s", shared.SchemaName, result.To, ms.Name) + notTaken(is), nil
 }
 
-// foreign tells of logins that the operator cannot take from the shared schema: who granted that was another.
-func foreign(is postgres.Shared) string {
+// notTaken tells of logins that the operator cannot take from the shared schema: who granted that was another.
+func notTaken(is postgres.Shared) string {
 	if len(is.Foreign) == 0 {
 		return ""
 	}
