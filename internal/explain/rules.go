@@ -86,7 +86,7 @@ func (to *rule) read(namespace string, from gatewayv1.HTTPRouteRule) {
 	}
 }
 
-// rulesOfIngress takes an Ingress apart.
+// rulesOfIngress takes an Ingress apart. A rule without a path takes every path, like one for "/".
 func rulesOfIngress(in *networkingv1.Ingress) (rules []rule) {
 	for _, from := range in.Spec.Rules {
 		if from.HTTP == nil {

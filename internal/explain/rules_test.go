@@ -24,7 +24,7 @@ func acme() (*v1alpha1.Tenant, *v1alpha1.TenantClass) {
 		Holding:      &v1alpha1.ServiceBackend{Name: "holding", Port: 80},
 		TenantHeader: "X-Tenantry-Tenant",
 		PublicPaths: []v1alpha1.PublicPath{
-			{Path: "/healthz", Match: v1alpha1.PathExact},
+			{Path: "/healthz", Match: v1alpha1.PathExact, Backend: &v1alpha1.ServiceBackend{Name: "health", Port: 80}},
 			{Path: "/public", Backend: &v1alpha1.ServiceBackend{Name: "site", Port: 80}},
 		},
 	}
@@ -61,7 +61,7 @@ func TestChoiceOfTheRule(t *testing.T) {
 	}{
 		"primary":                {Query{Host: "acme.example.com", Path: "/"}, "web", true},
 		"primary, below":         {Query{Host: "acme.example.com", Path: "/a/b"}, "web", true},
-		"public, exact":          {Query{Host: "acme.example.com", Path: "/healthz"}, "web", false},
+		"public, exact":          {Query{Host: "acme.example.com", Path: "/healthz"}, "health", false},
 		"below public, exact":    {Query{Host: "acme.example.com", Path: "/healthz/x"}, "web", true},
 		"public prefix":          {Query{Host: "acme.example.com", Path: "/public"}, "site", false},
 		"below public prefix":    {Query{Host: "acme.example.com", Path: "/public/x"}, "site", false},
@@ -102,7 +102,7 @@ func TestRulesOfIngress(t *testing.T) {
 	for _, path := range []string{"/", "/healthz", "/healthz/x", "/public/x"} {
 		got[path] = service(choose(rules, Query{Host: "acme.example.com", Path: path}).backend)
 	}
-	want := map[string]string{"/": "shop/web:80", "/healthz": "shop/web:80", "/healthz/x": "shop/web:80", "/public/x": "shop/site:80"}
+	want := map[string]string{"/": "shop/web:80", "/healthz": "shop/health:80", "/healthz/x": "shop/web:80", "/public/x": "shop/site:80"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("backends (-want +got):\n%s", diff)
 	}

@@ -69,7 +69,7 @@ func ClassIngress(class *v1alpha1.TenantClass, h ClassHost) networkingv1.Ingress
 	ing.Spec.IngressClassName = new(class.Spec.Routing.Ingress.ClassName)
 	ing.Spec.TLS = sharedTLS(class.Spec.Routing, []string{h.Host})
 	ing.Spec.Rules = []networkingv1.IngressRule{
-		ingressRule(h.Host, ingressPath("/", v1alpha1.PathPrefix, h.Backend)),
+		ingressRule(h.Host, []networkingv1.HTTPIngressPath{everyPath(h.Backend)}),
 	}
 	return ing
 }

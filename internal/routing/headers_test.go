@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/routing"
@@ -42,24 +43,35 @@ func TestLookalikesAreTakenOff(t *testing.T) {
 	}
 }
 
-// Prefixes are whole segments also for controllers that compare characters.
+// pathsOf lists the paths of Ingresses by their hosts.
+func pathsOf(ingresses ...networkingv1.Ingress) (paths []string) {
+	for _, ing := range ingresses {
+		for _, rule := range ing.Spec.Rules {
+			for _, p := range rule.HTTP.Paths {
+				paths = append(paths, fmt.Sprintf("%s %s %s", rule.Host, *p.PathType, p.Path))
+			}
+		}
+	}
+	return paths
+}
+
+// Prefixes are whole segments also for controllers that compare characters, and what is left is without a
+// path for those that rank rules by their length.
 func TestIngressPathsAreSegments(t *testing.T) {
 	w := wish("a.example.com")
 	w.Routing.PublicPaths = []v1alpha1.PublicPath{{Path: "/status"}, {Path: "/robots.txt", Match: v1alpha1.PathExact}}
 	w.Shared = []routing.SharedValue{{On: v1alpha1.SharedHost{Host: "app.example.com", PathPrefix: &v1alpha1.SharedPathPrefix{}}, Value: "/t/acme"}}
-	var got []string
-	for _, ing := range routing.Ingresses(w) {
-		for _, rule := range ing.Spec.Rules {
-			for _, p := range rule.HTTP.Paths {
-				got = append(got, fmt.Sprintf("%s %s %s", rule.Host, *p.PathType, p.Path))
-			}
-		}
-	}
 	want := []string{
-		"a.example.com Exact /status", "a.example.com Prefix /status/", "a.example.com Exact /robots.txt", "a.example.com Prefix /",
+		"a.example.com Exact /status", "a.example.com Prefix /status/", "a.example.com Exact /robots.txt", "a.example.com ImplementationSpecific ",
 		"app.example.com Exact /t/acme", "app.example.com Prefix /t/acme/",
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("paths (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, pathsOf(routing.Ingresses(w)...)); diff != "" {
+		t.Errorf("paths of a tenant (-want +got):\n%s", diff)
+	}
+	class := &v1alpha1.TenantClass{}
+	class.Spec.Routing = w.Routing
+	fallback := routing.ClassHost{Host: "app.example.com", Role: v1alpha1.HostShared}
+	if diff := cmp.Diff([]string{"app.example.com ImplementationSpecific "}, pathsOf(routing.ClassIngress(class, fallback))); diff != "" {
+		t.Errorf("paths of a class's own host (-want +got):\n%s", diff)
 	}
 }

@@ -36,7 +36,7 @@ func (w Wish) ingressPaths() []networkingv1.HTTPIngressPath {
 		}
 		paths = append(paths, ingressPath(p.Path, p.Match, backend)...)
 	}
-	return append(paths, ingressPath("/", v1alpha1.PathPrefix, w.Backend())...)
+	return append(paths, everyPath(w.Backend()))
 }
 
 func (w Wish) ingress(name string, rules []networkingv1.IngressRule, tls []networkingv1.IngressTLS) networkingv1.Ingress {
@@ -54,19 +54,26 @@ func ingressRule(host string, paths []networkingv1.HTTPIngressPath) networkingv1
 	}
 }
 
+// everyPath leads all paths of a host to a backend. It names no path: Traefik ranks rules by their length, and
+// would rank a prefix "/" before short exact paths. An empty path is "/" to ingress-nginx, HAProxy, Contour,
+// Cilium and GKE, too.
+func everyPath(backend v1alpha1.ServiceBackend) networkingv1.HTTPIngressPath {
+	return networkingv1.HTTPIngressPath{PathType: new(networkingv1.PathTypeImplementationSpecific), Backend: ingressBackend(backend)}
+}
+
 // ingressPath is one path, or two: some controllers (Traefik by default) compare prefixes by characters
 // and would let /acme answer for /acme2. With a slash behind it, a prefix is whole segments for all.
 func ingressPath(path string, how v1alpha1.PathMatch, backend v1alpha1.ServiceBackend) []networkingv1.HTTPIngressPath {
-	to := networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
-		Name: backend.Name,
-		Port: networkingv1.ServiceBackendPort{Number: backend.Port},
+	to := ingressBackend(backend)
+	paths := []networkingv1.HTTPIngressPath{{Path: path, PathType: new(networkingv1.PathTypeExact), Backend: to}}
+	if how != v1alpha1.PathExact {
+		paths = append(paths, networkingv1.HTTPIngressPath{Path: path + "/", PathType: new(networkingv1.PathTypePrefix), Backend: to})
+	}
+	return paths
+}
+
+func ingressBackend(b v1alpha1.ServiceBackend) networkingv1.IngressBackend {
+	return networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
+		Name: b.Name, Port: networkingv1.ServiceBackendPort{Number: b.Port},
 	}}
-	exact := networkingv1.HTTPIngressPath{Path: path, PathType: new(networkingv1.PathTypeExact), Backend: to}
-	if how == v1alpha1.PathExact {
-		return []networkingv1.HTTPIngressPath{exact}
-	}
-	if path == "/" {
-		return []networkingv1.HTTPIngressPath{{Path: path, PathType: new(networkingv1.PathTypePrefix), Backend: to}}
-	}
-	return []networkingv1.HTTPIngressPath{exact, {Path: path + "/", PathType: new(networkingv1.PathTypePrefix), Backend: to}}
 }

@@ -49,17 +49,18 @@ func TestExplanationsAreTrue(t *testing.T) {
 	byIngress.Name, bare.Name = s.Namespace+"-ingress", s.Namespace+"-bare"
 	r := byIngress.Spec.Routing
 	r.Gateway, r.Ingress = nil, &v1alpha1.IngressRouting{ClassName: "traefik"}
-	r.SharedHosts, r.PublicHosts = nil, nil
+	r.SharedHosts, r.PublicHosts = []v1alpha1.SharedHost{byFirstSegment(s.World)}, nil
+	r.PublicPaths = append(r.PublicPaths, shortPaths(s.World)...)
 	bare.Spec.Routing.Holding, bare.Spec.Routing.SharedHosts, bare.Spec.Routing.PublicHosts = nil, nil, nil
 	s.Create(t, byIngress, bare)
 
 	acme := s.mirrored("acme", s.Host("acme"), s.Host("alias"), "*."+s.Host("wild"))
-	initech := s.mirrored("initech", s.Host("initech"), s.Host("second"))
-	initech.Spec.ClassName = byIngress.Name
+	pi := s.mirrored("pi", s.Host("pi"), s.Host("second"))
+	pi.Spec.ClassName = byIngress.Name
 	held, off := s.mirrored("held", s.Host("held")), s.mirrored("off", s.Host("off"))
 	held.Spec.Suspended, off.Spec.Suspended, off.Spec.ClassName = true, true, bare.Name
-	s.Create(t, acme, initech, held, off)
-	s.AwaitReady(t, acme, initech)
+	s.Create(t, acme, pi, held, off)
+	s.AwaitReady(t, acme, pi)
 	for _, suspended := range []*v1alpha1.Tenant{held, off} {
 		s.AwaitWant(t, operator.Eventually, suspended, operator.Want{Condition: v1alpha1.ConditionRouted, Reason: v1alpha1.ReasonSuspended})
 	}
@@ -84,11 +85,20 @@ func TestExplanationsAreTrue(t *testing.T) {
 		"shared, by path":                     {s.Host("app"), "/t/acme/x", "", explain.Served},
 		"shared, half a path":                 {s.Host("app"), "/t/acmes", "", explain.Fallback},
 		"shared, the header on the path's":    {s.Host("app"), "/", "acme", explain.Fallback},
-		"by Ingress":                          {s.Host("initech"), "/a", "", explain.Served},
+		"by Ingress":                          {s.Host("pi"), "/a", "", explain.Served},
 		"by Ingress, its second host":         {s.Host("second"), "/a", "", explain.Served},
-		"by Ingress, a public path":           {s.Host("initech"), "/status", "", explain.Public},
-		"by Ingress, below a public path":     {s.Host("initech"), "/status/x", "", explain.Public},
-		"by Ingress, a path like it":          {s.Host("initech"), "/statuses", "", explain.Served},
+		"by Ingress, a public path":           {s.Host("pi"), "/status", "", explain.Public},
+		"by Ingress, below a public path":     {s.Host("pi"), "/status/x", "", explain.Public},
+		"by Ingress, a path like it":          {s.Host("pi"), "/statuses", "", explain.Served},
+		"by Ingress, a short public path":     {s.Host("pi"), "/api", "", explain.Public},
+		"by Ingress, below it":                {s.Host("pi"), "/api/x", "", explain.Public},
+		"by Ingress, a path like the short":   {s.Host("pi"), "/apis", "", explain.Served},
+		"by Ingress, a short one, exactly":    {s.Host("pi"), "/ok", "", explain.Public},
+		"by Ingress, below the exact one":     {s.Host("pi"), "/ok/x", "", explain.Served},
+		"by Ingress, shared, its path alone":  {s.Host("first"), "/pi", "", explain.Served},
+		"by Ingress, shared, below its path":  {s.Host("first"), "/pi/x", "", explain.Served},
+		"by Ingress, shared, half a path":     {s.Host("first"), "/pie", "", explain.Fallback},
+		"by Ingress, shared, no path":         {s.Host("first"), "/", "", explain.Fallback},
 		"suspended, with a holding backend":   {s.Host("held"), "/", "", explain.Holding},
 		"suspended, without":                  {s.Host("off"), "/", "", explain.Suspended},
 		"a host of nobody":                    {s.Host("nobody"), "/", "acme", explain.Unclaimed},

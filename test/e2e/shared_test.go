@@ -11,7 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/test/operator"
+	"github.com/tenantry/tenantry/test/platform"
 )
 
 // platformHosts gives a site's class two shared hosts, one by header and one by path, with a fallback that answers
@@ -31,6 +33,20 @@ func platformHosts(w *operator.World) {
 		{Path: "/robots.txt", Match: v1alpha1.PathExact, Backend: new(here("status"))},
 	}
 	r.Holding = new(here("holding"))
+}
+
+// byFirstSegment is a shared host whose tenants are named by the first segment of the path.
+func byFirstSegment(w *operator.World) v1alpha1.SharedHost {
+	return v1alpha1.SharedHost{
+		Host: w.Host("first"), PathPrefix: &v1alpha1.SharedPathPrefix{Value: "/{name}"},
+		Fallback: v1alpha1.ServiceBackend{Name: "fallback", Namespace: w.Namespace, Port: 8080},
+	}
+}
+
+// shortPaths are public paths short enough to lose to "/" where a data plane ranks rules by their length.
+func shortPaths(w *operator.World) []v1alpha1.PublicPath {
+	status := &v1alpha1.ServiceBackend{Name: "status", Namespace: w.Namespace, Port: 8080}
+	return []v1alpha1.PublicPath{{Path: "/api", Backend: status}, {Path: "/ok", Match: v1alpha1.PathExact, Backend: status}}
 }
 
 // stands runs what platformHosts names, and a backend that shows what tenants' backends see.
@@ -116,6 +132,48 @@ func TestSharedHosts(t *testing.T) {
 			if r.who() != tt.want || r.Status != tt.status || r.Path != tt.sees {
 				t.Errorf("answered by %q with %d, who saw %q; want %q, %d, %q", r.who(), r.Status, r.Path, tt.want, tt.status, tt.sees)
 			}
+		})
+	}
+}
+
+// By Ingress the path alone says which tenant: as short as it is, no other tenant and no fallback answers.
+func TestSharedHostByIngress(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(w *operator.World) {
+		platformHosts(w)
+		r := w.Class.Spec.Routing
+		r.Gateway, r.Ingress = nil, &v1alpha1.IngressRouting{ClassName: platform.TraefikClass}
+		r.SharedHosts = []v1alpha1.SharedHost{byFirstSegment(w)}
+		r.PublicPaths = append(r.PublicPaths, shortPaths(w)...)
+	})
+	s.stands(t)
+	var tenants []conditions.Object
+	for _, name := range []string{"x", "xy"} {
+		s.stand(t, s.Namespace, name+"-app", http.StatusOK) // An Ingress does not tell a backend for whom it asks.
+		tenant := s.Tenant(name, s.Host(name))
+		tenant.Spec.Backend = &v1alpha1.ServiceBackend{Name: name + "-app", Port: 8080}
+		s.Create(t, tenant)
+		tenants = append(tenants, tenant)
+	}
+	s.AwaitReady(t, tenants...)
+	first := s.Host("first")
+	for name, tt := range map[string]struct{ host, path, want string }{
+		"a path alone":              {first, "/x", "x-app"},
+		"below it":                  {first, "/x/a", "x-app"},
+		"a path that begins like":   {first, "/xy", "xy-app"},
+		"below that":                {first, "/xy/a", "xy-app"},
+		"a path of nobody":          {first, "/xyz", "fallback"},
+		"no path":                   {first, "/", "fallback"},
+		"a public path on a host":   {s.Host("x"), "/status", "status"},
+		"a short one":               {s.Host("x"), "/api", "status"},
+		"below a short one":         {s.Host("x"), "/api/a", "status"},
+		"a short one, exactly":      {s.Host("x"), "/ok", "status"},
+		"below a short one, exact":  {s.Host("x"), "/ok/a", "x-app"},
+		"a path like a public path": {s.Host("x"), "/apis", "x-app"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			awaitWho(t, tt.want, func(ctx context.Context) (reply, error) { return get(ctx, tt.host, tt.path) })
 		})
 	}
 }
