@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/routing"
 )
 
 // Ingresses is HTTPRoutes for the Ingress API, whose only word of acceptance is the address in the
@@ -30,13 +32,33 @@ func ruleHosts(in *networkingv1.Ingress) (hosts []string) {
 	return hosts
 }
 
+// ingressDiffers makes an Ingress what it should be, and says whether it was not. Annotations of others stay.
 func ingressDiffers(is, w *networkingv1.Ingress) bool {
-	if equality.Semantic.DeepEqual(is.Spec, w.Spec) && contains(is.Labels, w.Labels) && contains(is.Annotations, w.Annotations) {
+	old := givenUp(is, w)
+	if len(old) == 0 && equality.Semantic.DeepEqual(is.Spec, w.Spec) && contains(is.Labels, w.Labels) && contains(is.Annotations, w.Annotations) {
 		return false
 	}
 	is.Spec = w.Spec
 	is.Labels, is.Annotations = overlay(is.Labels, w.Labels), overlay(is.Annotations, w.Annotations)
+	for _, key := range old {
+		delete(is.Annotations, key)
+	}
 	return true
+}
+
+// givenUp are the annotations that an Ingress has because its class asked for them, and asks no more.
+func givenUp(is, w *networkingv1.Ingress) (keys []string) {
+	note, found := is.Annotations[routing.AnnotationAnnotations]
+	if !found {
+		return nil
+	}
+	for _, key := range append(strings.Split(note, ","), routing.AnnotationAnnotations) {
+		_, there := is.Annotations[key]
+		if _, wanted := w.Annotations[key]; there && !wanted {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // IngressAccepted says whether a controller took an Ingress on: nil, or a fault that says what is missing.

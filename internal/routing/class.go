@@ -1,8 +1,6 @@
 package routing
 
 import (
-	"maps"
-
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -65,7 +63,7 @@ func ClassHTTPRoutes(class *v1alpha1.TenantClass, h ClassHost) []gatewayv1.HTTPR
 // ClassIngress is ClassHTTPRoutes for the Ingress API, which can take no headers off.
 func ClassIngress(class *v1alpha1.TenantClass, h ClassHost) networkingv1.Ingress {
 	ing := networkingv1.Ingress{ObjectMeta: classMeta(class, h)}
-	ing.Annotations = maps.Clone(class.Spec.Routing.Ingress.Annotations)
+	ing.Annotations = annotations(class.Spec.Routing.Ingress)
 	ing.Spec.IngressClassName = new(class.Spec.Routing.Ingress.ClassName)
 	ing.Spec.TLS = sharedTLS(class.Spec.Routing, []string{h.Host})
 	ing.Spec.Rules = []networkingv1.IngressRule{

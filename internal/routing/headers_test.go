@@ -75,3 +75,21 @@ func TestIngressPathsAreSegments(t *testing.T) {
 		t.Errorf("paths of a class's own host (-want +got):\n%s", diff)
 	}
 }
+
+// A class's own Ingress and a tenant's say which annotations are the class's; without any, they say nothing.
+func TestIngressNotesItsAnnotations(t *testing.T) {
+	w := wish("a.example.com")
+	class := &v1alpha1.TenantClass{}
+	class.Spec.Routing = w.Routing
+	for name, tt := range map[string]struct{ has, want map[string]string }{
+		"some": {map[string]string{"b": "1", "a": ""}, map[string]string{"b": "1", "a": "", "tenantry.dev/annotations": "a,b"}},
+		"none": {},
+	} {
+		w.Routing.Ingress.Annotations = tt.has
+		for _, ing := range append(routing.Ingresses(w), routing.ClassIngress(class, routing.ClassHost{Host: "www.example.com"})) {
+			if diff := cmp.Diff(tt.want, ing.Annotations); diff != "" {
+				t.Errorf("%s: annotations of Ingress %q (-want +got):\n%s", name, ing.Name, diff)
+			}
+		}
+	}
+}

@@ -2,6 +2,8 @@ package routing
 
 import (
 	"maps"
+	"slices"
+	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
 
@@ -41,7 +43,7 @@ func (w Wish) ingressPaths() []networkingv1.HTTPIngressPath {
 
 func (w Wish) ingress(name string, rules []networkingv1.IngressRule, tls []networkingv1.IngressTLS) networkingv1.Ingress {
 	ing := networkingv1.Ingress{ObjectMeta: w.objectMeta(name)}
-	ing.Annotations = maps.Clone(w.Routing.Ingress.Annotations)
+	ing.Annotations = annotations(w.Routing.Ingress)
 	ing.Spec.IngressClassName = new(w.Routing.Ingress.ClassName)
 	ing.Spec.Rules, ing.Spec.TLS = rules, tls
 	return ing
@@ -52,6 +54,18 @@ func ingressRule(host string, paths []networkingv1.HTTPIngressPath) networkingv1
 		Host:             host,
 		IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{Paths: paths}},
 	}
+}
+
+// annotations are those that a class asks for, with a note of which they are: one that it asks for no more is
+// told by it from those that controllers write.
+func annotations(routing *v1alpha1.IngressRouting) map[string]string {
+	if len(routing.Annotations) == 0 {
+		return nil
+	}
+	keys := strings.Join(slices.Sorted(maps.Keys(routing.Annotations)), ",")
+	all := maps.Clone(routing.Annotations)
+	all[AnnotationAnnotations] = keys
+	return all
 }
 
 // everyPath leads all paths of a host to a backend. It names no path: Traefik ranks rules by their length, and

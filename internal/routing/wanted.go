@@ -26,6 +26,9 @@ const (
 	LabelClass = "tenantry.dev/class"
 )
 
+// AnnotationAnnotations on an Ingress lists the annotations that its class asks for, sorted, with commas.
+const AnnotationAnnotations = "tenantry.dev/annotations"
+
 // Wish is what a tenant's routes are made from.
 type Wish struct {
 	// Tenant whose domains are routed.
