@@ -9,6 +9,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -211,10 +212,21 @@ func (r *Reconciler) ofHost(ctx context.Context, host string) []reconcile.Reques
 	return requests
 }
 
+// isTenants says whether a route is a tenant's own, in whatever version of the API its owner is named. Others
+// have kinds of the same name.
+func isTenants(route client.Object) bool {
+	owner := metav1.GetControllerOf(route)
+	if owner == nil || owner.Kind != "Tenant" {
+		return false
+	}
+	version, err := schema.ParseGroupVersion(owner.APIVersion)
+	return err == nil && version.Group == v1alpha1.GroupVersion.Group
+}
+
 // ofHTTPRoute finds the tenants whose hosts somebody else's route asks for.
 func (r *Reconciler) ofHTTPRoute(ctx context.Context, route *gatewayv1.HTTPRoute) []reconcile.Request {
 	var requests []reconcile.Request
-	if owner := metav1.GetControllerOf(route); owner == nil || owner.Kind != "Tenant" {
+	if !isTenants(route) {
 		for _, host := range route.Spec.Hostnames {
 			requests = append(requests, r.ofHost(ctx, string(host))...)
 		}
@@ -242,7 +254,7 @@ func (r *Reconciler) ofGateway(ctx context.Context, gateway *gatewayv1.Gateway) 
 // ofIngress is ofHTTPRoute for Ingresses.
 func (r *Reconciler) ofIngress(ctx context.Context, o client.Object) []reconcile.Request {
 	ingress, ok := o.(*networkingv1.Ingress)
-	if owner := metav1.GetControllerOf(o); !ok || owner != nil && owner.Kind == "Tenant" {
+	if !ok || isTenants(o) {
 		return nil
 	}
 	var requests []reconcile.Request
