@@ -2,6 +2,7 @@ package tenant
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -82,15 +84,9 @@ func (r *Reconciler) secureOwn(ctx context.Context, s *scope, hosts []string, re
 	if err != nil {
 		return err
 	}
-	var ready []routing.HostListener
-	for _, host := range hosts {
-		issued, err := r.order(ctx, s, host, reports)
-		if err != nil {
-			return err
-		}
-		if issued {
-			ready = append(ready, s.ownListener(host))
-		}
+	ready, err := r.orderAll(ctx, s, hosts, reports)
+	if err != nil {
+		return err
 	}
 	if place == nil {
 		for _, h := range ready {
@@ -127,25 +123,58 @@ func (r *Reconciler) placeOf(ctx context.Context, s *scope) (*listeners.Place, e
 	return &place, err
 }
 
-// order makes sure that a host's certificate is ordered, and says whether it is there.
-func (r *Reconciler) order(ctx context.Context, s *scope, host string, reports map[string]*v1alpha1.CertificateStatus) (bool, error) {
-	cert, err := r.Certificates.Ensure(ctx, certificates.Order{Host: host, Tenant: s.tenant, Class: s.class, Namespace: s.certificateNamespace()})
-	if f := fault.Of(err, ""); err != nil && f.Reason != "" {
-		s.tls.waiting[host] = f
-		reports[host] = &v1alpha1.CertificateStatus{State: v1alpha1.CertificatePending}
-		return false, nil
+// ordering is the longest that the orders of one pass may take together: a webhook that does not answer is waited
+// for by every request, and the routes come after the orders.
+const ordering = 20 * time.Second
+
+// orderAll orders the certificates of hosts, and returns the listeners of those whose certificates are there.
+func (r *Reconciler) orderAll(ctx context.Context, s *scope, hosts []string, reports map[string]*v1alpha1.CertificateStatus) (ready []routing.HostListener, err error) {
+	limited, cancel := context.WithTimeout(ctx, ordering)
+	defer cancel()
+	for _, host := range hosts {
+		wanted := certificates.Order{Host: host, Tenant: s.tenant, Class: s.class, Namespace: s.certificateNamespace()}
+		cert, err := r.Certificates.Ensure(limited, wanted)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil && fault.ReasonOf(err) == "" {
+			return nil, err
+		}
+		issued, err := r.issued(ctx, s, wanted, cert, fault.Of(err, ""), reports)
+		if err != nil {
+			return nil, err
+		}
+		if issued {
+			ready = append(ready, s.ownListener(host))
+		}
 	}
-	if err != nil {
-		return false, err
+	return ready, nil
+}
+
+// issued says whether a host's certificate is there. What is wrong with its order takes no host down whose key is.
+func (r *Reconciler) issued(ctx context.Context, s *scope, order certificates.Order, cert *certificates.Certificate, wrong *fault.Fault,
+	reports map[string]*v1alpha1.CertificateStatus,
+) (issued bool, err error) {
+	host, report := order.Host, v1alpha1.CertificateStatus{State: v1alpha1.CertificatePending}
+	if cert != nil {
+		report = cert.Report()
+		issued, err = r.Certificates.Issued(ctx, cert)
+	} else if errors.Unwrap(wrong) != nil { // Somebody deleted it, and the API server does not let it be made again.
+		issued, err = r.Certificates.Kept(ctx, order)
 	}
-	report := cert.Report()
 	reports[host] = &report
-	issued, err := r.Certificates.Issued(ctx, cert)
+	if wrong != nil {
+		s.lookAgain(wrong.After)
+	}
 	switch {
 	case err != nil:
 		return false, err
+	case !issued && wrong != nil:
+		s.tls.waiting[host] = wrong
 	case !issued:
 		s.tls.waiting[host] = notGood(host, "is not there yet", report)
+	case wrong != nil:
+		s.tls.doubtful[host] = wrong
 	case !cert.Good(s.started):
 		s.tls.doubtful[host] = notGood(host, "is no longer good", report)
 	}
@@ -155,6 +184,31 @@ func (r *Reconciler) order(ctx context.Context, s *scope, host string, reports m
 func notGood(host, why string, report v1alpha1.CertificateStatus) *fault.Fault {
 	return fault.NewWaiting(v1alpha1.ReasonCertificateNotReady, 5*time.Minute, "%s: its certificate %s: %s", host, why, report.Message)
 }
+
+// secureAway is secure for a tenant that is to be off its backend, which nothing that a holding backend lacks may keep
+// from being done: then that one answers where the hosts are served already.
+func (r *Reconciler) secureAway(ctx context.Context, s *scope) error {
+	hosts := slices.Clone(s.hosts) // Looking for listeners changes the list in place.
+	err := r.secure(ctx, s)
+	if err == nil || apierrors.IsConflict(err) {
+		return err
+	}
+	log.FromContext(ctx).Error(err, "Cannot look after listeners and certificates; takes the tenant off its backend without")
+	s.lookAgain(awayAgain)
+	s.hosts = hosts
+	if err := r.recallListeners(ctx, s); err != nil {
+		return err
+	}
+	own := s.ownHosts()
+	s.hosts = slices.DeleteFunc(s.hosts, func(h string) bool {
+		_, on := s.tls.listeners[h]
+		return slices.Contains(own, h) && !on && s.tls.secrets[h] == ""
+	})
+	return nil
+}
+
+// awayAgain is when to look again for what a suspended tenant's hosts lacked.
+const awayAgain = 30 * time.Second
 
 // attach finds the listener of each host whose certificate is there. A ListenerSet is the tenant's own;
 // places in shards are given out by the controller of classes.

@@ -85,7 +85,7 @@ func (r *Reconciler) route(ctx context.Context, s *scope) (outcome, error) {
 // claims stay: a customer who comes back finds its domains.
 func (r *Reconciler) suspend(ctx context.Context, s *scope) (outcome, error) {
 	if s.away().Held {
-		if err := r.secure(ctx, s); err != nil {
+		if err := r.secureAway(ctx, s); err != nil {
 			return outcome{}, err
 		}
 	}

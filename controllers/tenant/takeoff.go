@@ -46,7 +46,7 @@ func (r *Reconciler) takeOff(ctx context.Context, s *scope, step string) error {
 func (r *Reconciler) suspendUnready(ctx context.Context, s *scope) error {
 	w := routing.Wish{Tenant: s.tenant}
 	if s.class != nil && s.away().Held {
-		if err := r.secure(ctx, s); err != nil {
+		if err := r.secureAway(ctx, s); err != nil {
 			return err
 		}
 		w = s.away()

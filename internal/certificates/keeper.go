@@ -2,6 +2,7 @@ package certificates
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync/atomic"
@@ -39,13 +40,15 @@ const absence = 30 * time.Second
 const nameOfCertificate = "cert-manager.io/certificate-name"
 
 // Ensure makes the wanted Certificate and returns it as it is. The error is a fault with the reason
-// CertificateAPIMissing or CertificateNameTaken where it cannot be made.
+// CertificateAPIMissing, CertificateNameTaken or CertificateNotReady where it cannot be made. One that is there and
+// cannot be changed comes back beside the fault: clients are served with it all the same.
 func (k *Keeper) Ensure(ctx context.Context, order Order) (*Certificate, error) {
 	wanted, is := order.certificate(), &Certificate{}
 	err := k.Get(ctx, client.ObjectKeyFromObject(wanted), is)
 	switch {
 	case apierrors.IsNotFound(err):
-		return k.create(ctx, order, wanted)
+		c, err := k.create(ctx, order, wanted)
+		return c, refused(ctx, order, err)
 	case meta.IsNoMatchError(err):
 		return nil, missing(order)
 	case err != nil:
@@ -55,7 +58,24 @@ func (k *Keeper) Ensure(ctx context.Context, order Order) (*Certificate, error) 
 	case !is.DeletionTimestamp.IsZero():
 		return nil, fault.NewWaiting(v1alpha1.ReasonCertificateNotReady, 5*time.Second, "%s: its former Certificate is being deleted", order.Host)
 	}
-	return is, k.mend(ctx, is, wanted)
+	return is, refused(ctx, order, k.mend(ctx, is, wanted))
+}
+
+// refused makes an answer of the API server, or none in the time that there was, a fault of this one host: a webhook
+// that is down, a quota or a policy. What another pass finds otherwise at once stays as it is: conflicts,
+// something that went meanwhile, and an API server that cannot be reached at all.
+func refused(ctx context.Context, order Order, err error) error {
+	_, answered := errors.AsType[*apierrors.StatusError](err)
+	switch {
+	case err == nil, fault.ReasonOf(err) != "", apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return err
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return err
+	case !answered && ctx.Err() == nil:
+		return err
+	}
+	return fault.NewWaiting(v1alpha1.ReasonCertificateNotReady, 30*time.Second,
+		"%s: its certificate cannot be ordered from cert-manager: %s", order.Host, clip(err.Error())).Because(err)
 }
 
 func missing(order Order) error {
@@ -81,8 +101,10 @@ func (k *Keeper) create(ctx context.Context, order Order, wanted *Certificate) (
 	switch {
 	case meta.IsNoMatchError(err), apierrors.IsNotFound(err):
 		return nil, missing(order)
+	case err == nil:
+		return wanted, nil
 	case !apierrors.IsAlreadyExists(err):
-		return wanted, err
+		return nil, err
 	}
 	// The cache was behind, or it is somebody else's.
 	is := &Certificate{}
@@ -134,6 +156,12 @@ func (k *Keeper) Issued(ctx context.Context, c *Certificate) (bool, error) {
 	}
 	secret, err := k.secret(ctx, k.Client, c)
 	return secret != nil, err
+}
+
+// Kept says whether the Secret of a Certificate that is not there, and cannot be ordered now, still is.
+func (k *Keeper) Kept(ctx context.Context, order Order) (bool, error) {
+	secret, err := k.secret(ctx, k.Client, order.certificate())
+	return secret != nil && secret.Annotations[nameOfCertificate] == secret.Name, err
 }
 
 // OfTenant lists the Certificates that were made for a tenant, in all namespaces. A cluster without
