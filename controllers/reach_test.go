@@ -258,6 +258,7 @@ func TestReachableByGateway(t *testing.T) {
 		section string
 		edge    func(e *edge, host, alias string)
 		want    []string // of the message; none if all is well
+		ready   string   // the reason of Ready, if it is another one
 	}{
 		"first listener that fits": {gateway: listeners(elsewhere, secure)},
 		"the listener of the class": {
@@ -276,7 +277,7 @@ func TestReachableByGateway(t *testing.T) {
 			gateway: at(gatewayv1.GatewayStatusAddress{Type: new(gatewayv1.AddressType("example.com/vpc")), Value: "x"}),
 			want:    []string{"has no address in its status"},
 		},
-		"no such listener": {section: "nosuch", want: []string{"no listener", "fits the host"}},
+		"no such listener": {section: "nosuch", want: []string{"no listener", "fits the host"}, ready: v1alpha1.ReasonListenerNotFound},
 		"plain HTTP at a listener for HTTPS": {
 			gateway: func(g *gatewayv1.Gateway) { g.Spec.Listeners[0].Protocol = gatewayv1.HTTPSProtocolType },
 			want:    []string{"https://", "no HTTP answer"},
@@ -300,6 +301,9 @@ func TestReachableByGateway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b, e := newBench(t), newEdge(t)
+			if tt.ready == "" {
+				tt.ready = v1alpha1.ReasonProbeFailed
+			}
 			if tt.gateway == nil {
 				tt.gateway = func(*gatewayv1.Gateway) {}
 			}
@@ -318,7 +322,7 @@ func TestReachableByGateway(t *testing.T) {
 			if len(tt.want) == 0 {
 				b.Expect(t, acme, operator.Ready(), reachable(host, alias))
 			} else {
-				b.found(t, acme, unreachable(tt.want...), operator.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonProbeFailed))
+				b.found(t, acme, unreachable(tt.want...), operator.Waiting(v1alpha1.ConditionReady, tt.ready))
 			}
 		})
 	}

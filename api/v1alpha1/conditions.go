@@ -292,7 +292,7 @@ const (
 	ReasonCertificateNotReady = "CertificateNotReady"
 	// ReasonCertificateNameTaken : a Certificate or Secret of the wanted name is not the operator's.
 	ReasonCertificateNameTaken = "CertificateNameTaken"
-	// ReasonListenerNotFound : the class's Gateway has no such listener.
+	// ReasonListenerNotFound : the class's Gateway has no such listener, or none for a host.
 	ReasonListenerNotFound = "ListenerNotFound"
 	// ReasonListenerNotAllowed : the class's Gateway takes no ListenerSets.
 	ReasonListenerNotAllowed = "ListenerNotAllowed"

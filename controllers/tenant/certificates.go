@@ -44,6 +44,7 @@ func (r *Reconciler) secure(ctx context.Context, s *scope) error {
 	tls := s.tlsOfClass()
 	if tls == nil || tls.Certificates == v1alpha1.CertificatesExternal {
 		s.tellCertificates(nil)
+		r.fit(ctx, s)
 		return nil
 	}
 	reports := map[string]*v1alpha1.CertificateStatus{}
@@ -183,6 +184,18 @@ func (r *Reconciler) issued(ctx context.Context, s *scope, order certificates.Or
 
 func notGood(host, why string, report v1alpha1.CertificateStatus) *fault.Fault {
 	return fault.NewWaiting(v1alpha1.ReasonCertificateNotReady, 5*time.Minute, "%s: its certificate %s: %s", host, why, report.Message)
+}
+
+// fit finds the hosts that no listener of the class's Gateways is for. The data plane accepts a route if any of its
+// hosts fits one, so that its word is not enough. Their routes stay: a listener may be on its way.
+func (r *Reconciler) fit(ctx context.Context, s *scope) {
+	if s.class.Spec.Routing == nil || s.class.Spec.Routing.Gateway == nil {
+		return
+	}
+	for _, host := range r.Listeners.Unfit(ctx, s.class.Spec.Routing.Gateway.ParentRefs, s.hosts) {
+		s.tls.doubtful[host] = fault.NewWaiting(v1alpha1.ReasonListenerNotFound, time.Minute,
+			"%s: no listener to which spec.routing.gateway of class %q leads is for this host; add one, or widen its hostname", host, s.class.Name)
+	}
 }
 
 // secureAway is secure for a tenant that is to be off its backend, which nothing that a holding backend lacks may keep

@@ -149,6 +149,32 @@ func fits(l gatewayv1.Listener, host string) bool {
 	return l.Hostname == nil || *l.Hostname == "" || string(*l.Hostname) == host || domains.Covers(string(*l.Hostname), host)
 }
 
+// Unfit returns those of the hosts that no listener is for on which the class's Gateways take HTTPRoutes. Of a Gateway
+// that cannot be had it says nothing: who puts routes on it does.
+func (k *Keeper) Unfit(ctx context.Context, refs []v1alpha1.GatewayReference, hosts []string) (unfit []string) {
+	var open []gatewayv1.Listener
+	for _, ref := range refs {
+		gateway, err := k.gateway(ctx, ref)
+		if err != nil {
+			return nil
+		}
+		open = append(open, slices.DeleteFunc(gateway.Spec.Listeners, func(l gatewayv1.Listener) bool {
+			return !takesHTTP(l) || ref.SectionName != "" && string(l.Name) != ref.SectionName
+		})...)
+	}
+	for _, host := range hosts {
+		if !slices.ContainsFunc(open, func(l gatewayv1.Listener) bool { return fits(l, host) }) {
+			unfit = append(unfit, host)
+		}
+	}
+	return unfit
+}
+
+// takesHTTP : a protocol of a data plane's own may take HTTPRoutes, too.
+func takesHTTP(l gatewayv1.Listener) bool {
+	return l.Protocol != gatewayv1.TLSProtocolType && l.Protocol != gatewayv1.TCPProtocolType && l.Protocol != gatewayv1.UDPProtocolType
+}
+
 // Check says whether the Gateways of a class have the listeners that it names, of the right kinds.
 func (k *Keeper) Check(ctx context.Context, routed *v1alpha1.Routing) error {
 	for _, ref := range routed.Gateway.ParentRefs {

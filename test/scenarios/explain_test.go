@@ -183,9 +183,10 @@ func (w town) populate(t *testing.T) {
 	w.Create(t, thief)
 
 	w.await(t, w.Class, operator.Ready())
-	for _, tenant := range []*v1alpha1.Tenant{acme, narrow, going} {
+	for _, tenant := range []*v1alpha1.Tenant{acme, going} {
 		w.await(t, tenant, operator.Ready())
 	}
+	w.await(t, narrow, operator.Waiting(v1alpha1.ConditionRouted, v1alpha1.ReasonListenerNotFound))
 	w.await(t, paused, operator.Waiting(v1alpha1.ConditionReady, v1alpha1.ReasonSuspended))
 	w.await(t, held, operator.Want{Condition: v1alpha1.ConditionRouted, Reason: v1alpha1.ReasonSuspended})
 	w.await(t, dead, operator.Waiting(v1alpha1.ConditionReachable, v1alpha1.ReasonProbeFailed))
