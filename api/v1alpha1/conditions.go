@@ -119,7 +119,7 @@ const (
 	ReasonSuspended = "Suspended"
 	// ReasonProbeFailed : a host does not answer through the data plane as it should.
 	ReasonProbeFailed = "ProbeFailed"
-	// ReasonHostShadowed : a route that is not the tenant's asks for the same host.
+	// ReasonHostShadowed : a route that is not the tenant's asks for the same host, or is on its listener.
 	ReasonHostShadowed = "HostShadowed"
 )
 

@@ -299,14 +299,18 @@ func (r *Reconciler) shadowed(ctx context.Context, w routing.Wish) (accepted, er
 		return nil, err
 	}
 	var hosts []string
+	asks := "asks for this host too"
+	if shadows[0].Bare {
+		asks = "without hosts is on this host's listener"
+	}
 	for _, shadow := range shadows {
 		hosts = union(hosts, slices.DeleteFunc(slices.Clone(w.Hosts), func(h string) bool {
 			return h != shadow.Host && !domains.Covers(h, shadow.Host)
 		}))
 	}
 	return publish.Refused(hosts, fault.NewWaiting(v1alpha1.ReasonHostShadowed, time.Minute,
-		"%s: another %s asks for this host too, and the data plane may serve either; `kubectl tenant explain-host %s` names it. Delete it, and apply config/policy, which denies such routes",
-		shadows[0].Host, shadows[0].Kind, shadows[0].Host)), nil
+		"%s: another %s %s, and the data plane may serve either; `kubectl tenant explain-host %s` names it. Delete it, and apply config/policy, which denies such routes",
+		shadows[0].Host, shadows[0].Kind, asks, shadows[0].Host)), nil
 }
 
 // mark tells the state of each host that the tenant holds. One that did not answer and is served answers when

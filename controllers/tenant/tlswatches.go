@@ -18,6 +18,7 @@ import (
 
 	"github.com/tenantry/tenantry/internal/certificates"
 	"github.com/tenantry/tenantry/internal/late"
+	"github.com/tenantry/tenantry/internal/routing"
 )
 
 // watchTLS adds the watches on what certificates and listeners are made of.
@@ -54,6 +55,30 @@ func (r *Reconciler) ofListenerSet(ctx context.Context, set *gatewayv1.ListenerS
 		}
 	}
 	return requests
+}
+
+// ofBareRoute finds the tenants of a route's namespace on whose own listeners it is, though it names no host.
+func (r *Reconciler) ofBareRoute(ctx context.Context, route *gatewayv1.HTTPRoute) (requests []reconcile.Request) {
+	find := &finder{Reader: r.Client, parents: map[parentKey]*parent{}}
+	for _, ref := range route.Spec.ParentRefs {
+		if ref.Namespace == nil {
+			ref.Namespace = new(gatewayv1.Namespace(route.Namespace))
+		}
+		key := keyOf(ref)
+		if key.kind != "Gateway" && key.kind != "ListenerSet" {
+			continue
+		}
+		p, err := find.parent(ctx, key)
+		if err != nil {
+			continue // Nothing is on what is not there.
+		}
+		for _, l := range p.listeners {
+			if l.Hostname != nil && l.Name == routing.ListenerName(string(*l.Hostname)) && (ref.SectionName == nil || *ref.SectionName == l.Name) {
+				requests = append(requests, r.ofHost(ctx, string(*l.Hostname))...)
+			}
+		}
+	}
+	return slices.DeleteFunc(requests, func(q reconcile.Request) bool { return q.Namespace != route.Namespace })
 }
 
 // onListeners queues the tenants whose listener came, went or changed; for a class's own Gateway all

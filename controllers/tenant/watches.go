@@ -230,6 +230,9 @@ func (r *Reconciler) ofHTTPRoute(ctx context.Context, route *gatewayv1.HTTPRoute
 		for _, host := range route.Spec.Hostnames {
 			requests = append(requests, r.ofHost(ctx, string(host))...)
 		}
+		if len(route.Spec.Hostnames) == 0 {
+			requests = r.ofBareRoute(ctx, route)
+		}
 	}
 	return requests
 }

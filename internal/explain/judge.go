@@ -75,8 +75,12 @@ func (in *inquiry) judgeRoutes(owner string) {
 	}
 	if len(in.answer.Others) > 0 {
 		o := in.answer.Others[0]
-		in.say(Shadowed, fmt.Sprintf("%s may not get to %s: %s %s/%s asks for it too", in.subject(), owner, o.Kind, o.Namespace, o.Name),
-			fmt.Sprintf("Delete that %s, or take %s out of it; and apply config/policy, which denies such routes", o.Kind, o.Host))
+		asks, or := "asks for it too", "take "+o.Host+" out of it"
+		if o.Host == "" {
+			asks, or = "is on its listener and names no host", "name other hosts in it"
+		}
+		in.say(Shadowed, fmt.Sprintf("%s may not get to %s: %s %s/%s %s", in.subject(), owner, o.Kind, o.Namespace, o.Name, asks),
+			fmt.Sprintf("Delete that %s, or %s; and apply config/policy, which denies such routes", o.Kind, or))
 	}
 }
 

@@ -107,7 +107,11 @@ func ofHost(parents []Parent) []Parent {
 func (in *inquiry) shadows(own func(metav1.Object) bool, host string, classes ...*v1alpha1.TenantClass) {
 	for _, s := range publish.ShadowsAmong(in.routes.http.Items, in.routes.ingresses.Items, own, []string{host}, gatewaysOf(classes)) {
 		if hostMatches(s.Host, in.query.Host) {
-			in.addOther(Other{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name, Host: s.Host})
+			o := Other{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name, Host: s.Host}
+			if s.Bare {
+				o.Host = ""
+			}
+			in.addOther(o)
 		}
 	}
 }

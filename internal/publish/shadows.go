@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -21,10 +22,12 @@ type Shadow struct {
 	Kind string
 	types.NamespacedName
 	Host string
+	// Bare says that it names no host: it is on the host's own listener, and answers for whatever comes in there.
+	Bare bool
 }
 
 // Shadows finds the routes of others than the owner that ask for one of its hosts, or for a host below
-// one of its wildcards. It reads the cache.
+// one of its wildcards, or are on the listener of one without naming any. It reads the cache.
 func (p *Publisher) Shadows(ctx context.Context, owner client.Object, hosts []string, gateways []client.ObjectKey) ([]Shadow, error) {
 	routes, err := p.routesFor(ctx, hosts)
 	if err != nil && !meta.IsNoMatchError(err) {
@@ -35,26 +38,42 @@ func (p *Publisher) Shadows(ctx context.Context, owner client.Object, hosts []st
 		return nil, fmt.Errorf("list Ingresses: %w", err)
 	}
 	own := func(o metav1.Object) bool { return metav1.IsControlledBy(o, owner) }
+	bare, err := p.routesWithoutHostOn(ctx, ownListeners(routes, own, hosts))
+	if err != nil {
+		return nil, fmt.Errorf("list HTTPRoutes: %w", err)
+	}
+	routes = append(routes, bare...)
 	return shadowsAmong(routes, pointers(ingresses.Items), own, hosts, gateways), nil
 }
 
 // ShadowsAmong finds, among routes, those that are not the holder's own and ask for one of its hosts, or
 // for a host below one of its wildcards: data planes accept both, and either may win. HTTPRoutes count if
-// they attach to one of the given Gateways, Ingresses always. Routes that only answer a certificate
-// authority's challenges, where certificates are ordered, answer in nobody's place.
+// they attach to one of the given Gateways, or where a listener of one of its hosts is, Ingresses always. One without
+// hosts counts on such a listener alone. Routes that only answer a certificate authority's challenges, where
+// certificates are ordered, answer in nobody's place.
 func ShadowsAmong(routes []gatewayv1.HTTPRoute, ingresses []networkingv1.Ingress, own func(metav1.Object) bool, hosts []string, gateways []client.ObjectKey) []Shadow {
 	return shadowsAmong(pointers(routes), pointers(ingresses), own, hosts, gateways)
 }
 
 func shadowsAmong(routes []*gatewayv1.HTTPRoute, ingresses []*networkingv1.Ingress, own func(metav1.Object) bool, hosts []string, gateways []client.ObjectKey) []Shadow {
 	var shadows []Shadow
+	listeners := ownListeners(routes, own, hosts)
+	gateways = slices.Clone(gateways)
+	for _, l := range listeners {
+		gateways = append(gateways, l.ObjectKey)
+	}
 	for _, r := range routes {
 		if own(r) || !attaches(r, gateways) || solves(r, gateways) {
 			continue
 		}
+		for _, l := range listeners {
+			if l.takesBare(r) {
+				shadows = append(shadows, Shadow{"HTTPRoute", types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, l.host, true})
+			}
+		}
 		for _, h := range r.Spec.Hostnames {
 			if takes(hosts, string(h)) {
-				shadows = append(shadows, Shadow{"HTTPRoute", types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, string(h)})
+				shadows = append(shadows, Shadow{"HTTPRoute", types.NamespacedName{Namespace: r.Namespace, Name: r.Name}, string(h), false})
 			}
 		}
 	}
@@ -64,11 +83,46 @@ func shadowsAmong(routes []*gatewayv1.HTTPRoute, ingresses []*networkingv1.Ingre
 		}
 		for _, rule := range in.Spec.Rules {
 			if takes(hosts, rule.Host) && !solvesBeside(in, ingresses, own) {
-				shadows = append(shadows, Shadow{"Ingress", types.NamespacedName{Namespace: in.Namespace, Name: in.Name}, rule.Host})
+				shadows = append(shadows, Shadow{"Ingress", types.NamespacedName{Namespace: in.Namespace, Name: in.Name}, rule.Host, false})
 			}
 		}
 	}
 	return shadows
+}
+
+// ownListener is the listener that one host has for itself. It takes routes of the holder's namespace alone.
+type ownListener struct {
+	parent
+	section         gatewayv1.SectionName
+	host, namespace string
+}
+
+// ownListeners finds those of the hosts by the holder's own routes: a listener that has a host for itself is named
+// by it.
+func ownListeners(routes []*gatewayv1.HTTPRoute, own func(metav1.Object) bool, hosts []string) (found []ownListener) {
+	for _, r := range routes {
+		if !own(r) {
+			continue
+		}
+		for _, h := range r.Spec.Hostnames {
+			for _, ref := range r.Spec.ParentRefs {
+				l := ownListener{parentOf(ref), gatewayv1.SectionName(domains.ClaimName(string(h))), string(h), r.Namespace}
+				if ref.SectionName != nil && *ref.SectionName == l.section && slices.Contains(hosts, l.host) && !slices.Contains(found, l) {
+					found = append(found, l)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// takesBare says whether a route is on the listener and names no host.
+func (l ownListener) takesBare(r *gatewayv1.HTTPRoute) bool {
+	return len(r.Spec.Hostnames) == 0 && r.Namespace == l.namespace && slices.ContainsFunc(r.Spec.ParentRefs, func(ref gatewayv1.ParentReference) bool {
+		of := parentOf(ref)
+		of.Namespace = cmp.Or(of.Namespace, r.Namespace)
+		return of == l.parent && (ref.SectionName == nil || *ref.SectionName == l.section)
+	})
 }
 
 func attaches(r *gatewayv1.HTTPRoute, gateways []client.ObjectKey) bool {

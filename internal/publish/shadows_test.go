@@ -59,3 +59,44 @@ func TestSolversAreNoShadows(t *testing.T) {
 		})
 	}
 }
+
+// bare is a route without hosts on a Gateway or ListenerSet, or on one of its listeners.
+func bare(namespace, kind, name string, section gatewayv1.SectionName) gatewayv1.HTTPRoute {
+	r := httpRoute(namespace, "/login")
+	r.Spec.Hostnames = nil
+	r.Spec.ParentRefs = []gatewayv1.ParentReference{{Namespace: new(gatewayv1.Namespace("gw")), Name: gatewayv1.ObjectName(name)}}
+	if kind != "" {
+		r.Spec.ParentRefs[0].Kind = new(gatewayv1.Kind(kind))
+	}
+	if section != "" {
+		r.Spec.ParentRefs[0].SectionName = &section
+	}
+	return r
+}
+
+// A route without hosts answers for whatever comes in where it is: it takes a host that has a listener for itself, from
+// the one namespace whose routes that listener takes, and from no other.
+func TestRoutesWithoutHostsOnAHostsListener(t *testing.T) {
+	mine := httpRoute("shop", "/")
+	mine.Name, mine.Spec.ParentRefs = "acme", bare("shop", "Gateway", "std-tls-0", "acme.com").Spec.ParentRefs
+	for name, tt := range map[string]struct {
+		route gatewayv1.HTTPRoute
+		want  int
+	}{
+		"on the whole Gateway":      {bare("shop", "", "std-tls-0", ""), 1},
+		"on the listener":           {bare("shop", "Gateway", "std-tls-0", "acme.com"), 1},
+		"on another host's":         {bare("shop", "Gateway", "std-tls-0", "other.com"), 0},
+		"from another namespace":    {bare("evil", "Gateway", "std-tls-0", ""), 0},
+		"on a ListenerSet so named": {bare("shop", "ListenerSet", "std-tls-0", ""), 0},
+		"on another Gateway":        {bare("shop", "Gateway", "std-tls-1", ""), 0},
+		"on the class's Gateway":    {bare("shop", "Gateway", "edge", ""), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			own := func(o metav1.Object) bool { return o.GetName() == "acme" }
+			got := ShadowsAmong([]gatewayv1.HTTPRoute{tt.route, mine}, nil, own, []string{"acme.com"}, []client.ObjectKey{{Namespace: "gw", Name: "edge"}})
+			if len(got) != tt.want || tt.want == 1 && (got[0].Host != "acme.com" || !got[0].Bare) {
+				t.Errorf("shadows %v, want %d", got, tt.want)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -15,7 +16,7 @@ import (
 )
 
 // Routes are found in the cache by who controls them, and by the hosts, and wildcards over them, that they ask
-// for.
+// for; those that ask for none, by what they are on.
 var (
 	routesByOwner = stored.Index[*gatewayv1.HTTPRoute]{
 		Kind: &gatewayv1.HTTPRoute{}, Name: "tenantry-owner", Keys: func(r *gatewayv1.HTTPRoute) []string { return ownerKey(r) },
@@ -27,6 +28,20 @@ var (
 		Kind: &gatewayv1.HTTPRoute{}, Name: "tenantry-host", Keys: func(r *gatewayv1.HTTPRoute) (keys []string) {
 			for _, host := range r.Spec.Hostnames {
 				keys = append(append(keys, string(host)), domains.Above(string(host))...)
+			}
+			return keys
+		},
+	}
+	// routesWithoutHost are found by what they attach to.
+	routesWithoutHost = stored.Index[*gatewayv1.HTTPRoute]{
+		Kind: &gatewayv1.HTTPRoute{}, Name: "tenantry-without-host", Keys: func(r *gatewayv1.HTTPRoute) (keys []string) {
+			if len(r.Spec.Hostnames) > 0 {
+				return nil
+			}
+			for _, ref := range r.Spec.ParentRefs {
+				of := parentOf(ref)
+				of.Namespace = cmp.Or(of.Namespace, r.Namespace)
+				keys = append(keys, of.String())
 			}
 			return keys
 		},
@@ -83,6 +98,28 @@ func (p *Publisher) routesFor(ctx context.Context, hosts []string) (routes []*ga
 			return pointers(list.Items), err
 		}
 		for _, r := range asking {
+			if !slices.Contains(routes, r) {
+				routes = append(routes, r)
+			}
+		}
+	}
+	return routes, nil
+}
+
+// routesWithoutHostOn are the HTTPRoutes that name no host and attach to where some listeners are. Where the cache
+// has no index there are none: routesFor has listed all routes then.
+func (p *Publisher) routesWithoutHostOn(ctx context.Context, listeners []ownListener) (routes []*gatewayv1.HTTPRoute, err error) {
+	var seen []parent
+	for _, l := range listeners {
+		if slices.Contains(seen, l.parent) {
+			continue
+		}
+		seen = append(seen, l.parent)
+		on, _, err := routesWithoutHost.By(ctx, p.Stored, l.String())
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range on {
 			if !slices.Contains(routes, r) {
 				routes = append(routes, r)
 			}
