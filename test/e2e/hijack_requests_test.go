@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -156,7 +157,8 @@ func (a *arena) pair(t testing.TB, id string, change ...func(*v1alpha1.Tenant)) 
 	return victim, thief
 }
 
-// mirrors serves a victim and a thief from a stand that shows what it sees.
+// mirrors serves a victim and a thief from a stand that shows what it sees. An Ingress tells no backend of the tenant:
+// there each has a stand of its own, which goes by its name.
 func (a *arena) mirrors(t testing.TB, id string, change ...func(*v1alpha1.Tenant)) (victim, thief *v1alpha1.Tenant) {
 	t.Helper()
 	for _, name := range []string{"v-" + id, "t-" + id} {
@@ -164,18 +166,24 @@ func (a *arena) mirrors(t testing.TB, id string, change ...func(*v1alpha1.Tenant
 		for _, f := range change {
 			f(tenant)
 		}
+		want := "mirror " + full(tenant)
+		if a.isByIngress(tenant) {
+			a.stand(t, a.Namespace, name, http.StatusOK)
+			tenant.Spec.Backend.Name, want = name, name
+		}
 		a.Create(t, tenant)
 		a.AwaitReady(t, tenant)
-		want := "mirror " + full(tenant)
-		if tenant.Spec.ClassName == a.byIngress.Name {
-			want = "mirror"
-		} else {
+		if !a.isByIngress(tenant) {
 			awaitWho(t, want, func(ctx context.Context) (reply, error) { return get(ctx, a.Host("api"), "/", "X-Org: "+name) })
 		}
 		awaitWho(t, want, func(ctx context.Context) (reply, error) { return get(ctx, a.Host(name), "/") })
 		victim, thief = thief, tenant
 	}
 	return victim, thief
+}
+
+func (a *arena) isByIngress(tenant *v1alpha1.Tenant) bool {
+	return tenant.Spec.ClassName == a.byIngress.Name
 }
 
 // spoofed sends lines that name the thief to the victim's host: its backend, of which servers there are
@@ -218,10 +226,10 @@ func (a *arena) pathTricks(t *testing.T, id, host string, stripped bool, change 
 	t.Helper()
 	victim, thief := a.mirrors(t, id, change...)
 	for _, tenant := range []*v1alpha1.Tenant{victim, thief} {
-		awaitAnswerOf(t, host, "/t/"+tenant.Name+"/x", "mirror")
+		awaitAnswerOf(t, host, "/t/"+tenant.Name+"/x", tenant.Spec.Backend.Name)
 	}
 	own, other := "/t/"+thief.Name, "/t/"+victim.Name
-	seen := newTally()
+	seen, reached := newTally(), 0
 	for _, trick := range []string{
 		own + "/../" + victim.Name + "/x", own + "/%2e%2e/" + victim.Name + "/x", own + "/%2E%2E/" + victim.Name, own + "/.%2e/" + victim.Name,
 		own + "/..;/" + victim.Name, own + "/%252e%252e/" + victim.Name, own + "//../../" + victim.Name, own + "/./../" + victim.Name,
@@ -231,24 +239,35 @@ func (a *arena) pathTricks(t *testing.T, id, host string, stripped bool, change 
 		"/x/.." + other, "/." + other, "http://" + host + own + "/../" + victim.Name,
 	} {
 		r := seen.ask(t, func(ctx context.Context) (reply, error) { return get(ctx, host, trick) })
-		if r.Stand != "mirror" {
+		if r.Stand != victim.Spec.Backend.Name && r.Stand != thief.Spec.Backend.Name {
 			if r.Stand != "fallback" && r.Status < 300 {
 				t.Errorf("%s: answered by %q with %d", trick, r.who(), r.Status)
 			}
 			continue
 		}
-		if why := astray(r, stripped); why != "" {
-			t.Errorf("%s: told of tenants %q, the backend sees %q: %s", trick, r.Named, r.Path, why)
+		reached++
+		asked := r.Named
+		if a.isByIngress(victim) {
+			asked = []string{a.Namespace + "/" + r.Stand}
 		}
+		if why := astray(asked, r.Path, stripped); why != "" {
+			t.Errorf("%s: asked as tenants %q, the backend sees %q: %s", trick, asked, r.Path, why)
+		}
+	}
+	if reached == 0 {
+		t.Error("no request reached a tenant: the test shows nothing")
 	}
 	return "who the path names", seen.String()
 }
 
-// astray says how the path that a backend sees belongs to another than the header says, or "". A dot may be
-// written as %2e (RFC 3986, section 6.2.2.2); what backends make of other escapes is for them to know:
-// they are told the tenant by the header.
-func astray(r reply, stripped bool) string {
-	seen, _, _ := strings.Cut(r.Path, "?")
+// astray says how the path that a backend sees belongs to another than the tenant as whose it is asked, or "": one by
+// the header, or by the stand. A dot may be written as %2e (RFC 3986, section 6.2.2.2); what backends make of other
+// escapes is for them to know: they are told the tenant.
+func astray(asked []string, uri string, stripped bool) string {
+	if len(asked) != 1 {
+		return "that is not one tenant"
+	}
+	seen, _, _ := strings.Cut(uri, "?")
 	seen = strings.NewReplacer("%2e", ".", "%2E", ".").Replace(seen)
 	if stripped {
 		if slices.Contains(strings.Split(seen, "/"), "..") {
@@ -258,10 +277,8 @@ func astray(r reply, stripped bool) string {
 	}
 	_, rest, _ := strings.Cut(path.Clean("/"+seen), "/t/")
 	name, _, _ := strings.Cut(rest, "/")
-	for _, tenant := range r.Named {
-		if !strings.HasSuffix(tenant, "/"+name) {
-			return "it is the path of " + name
-		}
+	if !strings.HasSuffix(asked[0], "/"+name) {
+		return fmt.Sprintf("it is the path of %q", name)
 	}
 	return ""
 }
