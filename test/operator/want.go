@@ -109,6 +109,22 @@ func (s *Servers) AwaitReady(t testing.TB, objs ...conditions.Object) {
 	}
 }
 
+// AwaitPass asks for a reconcile of a Tenant, and waits until one has come and all wishes are true: they may have been
+// true before. A pass is known by the generation that it judged, so the spec changes where nothing comes of it: the
+// switch of a login that only reads, which the class does not offer.
+func (s *Servers) AwaitPass(t testing.TB, limit time.Duration, tenant *v1alpha1.Tenant, wants ...Want) {
+	t.Helper()
+	s.Nudge(t, tenant)
+	Update(t, s, tenant, func(tn *v1alpha1.Tenant) {
+		if tn.Spec.Reader == "" {
+			tn.Spec.Reader = v1alpha1.SwitchDisabled
+		} else {
+			tn.Spec.Reader = ""
+		}
+	})
+	s.AwaitWant(t, limit, tenant, wants...)
+}
+
 // AwaitGone waits until an object does not exist any more.
 func (s *Servers) AwaitGone(t testing.TB, limit time.Duration, obj client.Object) {
 	t.Helper()

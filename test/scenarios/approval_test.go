@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -99,7 +101,17 @@ func TestDangerIsToldOnce(t *testing.T) {
 	f.awaitUpdated(t, "a1")
 	f.awaitRollout(t, v1alpha1.ReasonSucceeded)
 	f.Nudge(t, f.Set)
-	operator.Poll(t, operator.Soon, func() error {
-		return differs("events of the finding", 1, events(t, f.World, f.Set)["Warning DangerousSQL Lint"])
+	// The generation shows that a pass has come: its writes are the only ones that could tell it again.
+	f.spec(t, func(r *v1alpha1.Rollout) { r.MaxInFlight = 1 })
+	f.awaitRollout(t, v1alpha1.ReasonSucceeded)
+	// What that pass may have told is there when something later is.
+	write(t, f.World, map[string]string{"0005_c5.sql": "ALTER TABLE note DROP COLUMN c3;\n"})
+	operator.Poll(t, operator.Eventually, func() error {
+		return differs("the news of version 5 has come", true, slices.ContainsFunc(news(t, f.World, f.Set), func(e eventsv1.Event) bool {
+			return e.Reason == "DangerousSQL" && strings.HasPrefix(e.Note, "Version 5 ")
+		}))
 	})
+	if got := events(t, f.World, f.Set)["Warning DangerousSQL Lint"]; got != 2 {
+		t.Errorf("%d events of two findings, want one each", got)
+	}
 }

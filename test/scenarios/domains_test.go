@@ -80,8 +80,7 @@ func TestCustomerAddsARecord(t *testing.T) {
 		}
 		return nil
 	})
-	w.Nudge(t, acme)
-	w.AwaitReady(t, acme)
+	w.AwaitPass(t, operator.Eventually, acme, operator.Ready())
 }
 
 // Somebody in another namespace was faster with a domain that is not his. The owner's record decides, also
@@ -112,11 +111,11 @@ func TestOwnerGetsASquattedDomain(t *testing.T) {
 		}
 		theirs.Await(t, operator.Eventually, squatter, func(bool) error {
 			for _, d := range squatter.Status.Domains {
-				if d.Host == squatted && d.State != v1alpha1.DomainStateTaken {
-					return fmt.Errorf("the squatter's %s is %s", d.Host, d.State)
+				if d.Host == squatted && d.State == v1alpha1.DomainStateTaken {
+					return nil
 				}
 			}
-			return nil
+			return fmt.Errorf("the squatter's %s is not taken: %+v", squatted, squatter.Status.Domains)
 		})
 	}
 }
