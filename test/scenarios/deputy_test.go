@@ -32,6 +32,7 @@ type stage struct {
 	victim  *v1alpha1.Tenant
 	home    string        // the attacker's namespace
 	mallory client.Client // the attacker
+	code    string        // what an approval of the version that waits says
 }
 
 // newStage makes a victim with a row that nobody else may see or take, and an attacker.
@@ -57,7 +58,7 @@ func newStage(t *testing.T) *stage {
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "tenants"},
 			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "mallory"}},
 		})
-	s.AwaitReady(t, s.victim)
+	s.AwaitReady(t, s.victim, s.Set)
 	operator.Exec(t, s.uri(t, s.victim), "INSERT INTO note (body) VALUES ('precious')")
 	config := rest.CopyConfig(s.Plane.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: "mallory"}
@@ -67,6 +68,18 @@ func newStage(t *testing.T) *stage {
 	}
 	return s
 }
+
+// propose has a version wait for somebody's approval, which would take a column from the victim.
+func (s *stage) propose(t *testing.T) {
+	t.Helper()
+	operator.Update(t, s.Servers, s.Set, func(ms *v1alpha1.MigrationSet) { ms.Spec.Lint = &v1alpha1.Lint{Policy: v1alpha1.LintRequireApproval} })
+	s.AwaitReady(t, s.Set)
+	write(t, s.World, map[string]string{"0004_c4.sql": "ALTER TABLE note DROP COLUMN c2;\n"})
+	s.AwaitWant(t, operator.Eventually, s.Set, awaitsApproval)
+	s.code = s.Set.Status.Proposed.Approve
+}
+
+var awaitsApproval = operator.Want{Condition: v1alpha1.ConditionApproved, Reason: v1alpha1.ReasonApprovalRequired}
 
 func (s *stage) uri(t *testing.T, tenant *v1alpha1.Tenant) string {
 	t.Helper()
@@ -206,7 +219,7 @@ var attempts = map[string]attempt{
 		return &v1alpha1.MigrationSet{ObjectMeta: metav1.ObjectMeta{Namespace: s.home, Name: "x"}, Spec: s.Set.Spec}
 	})},
 	"an approval of what waits": {reason: v1alpha1.ReasonReady, write: changed(func(s *stage, tn *v1alpha1.Tenant) {
-		tn.Annotations = map[string]string{v1alpha1.AnnotationApprove: s.Set.Status.Digest, v1alpha1.AnnotationApprovedBy: "system:admin"}
+		tn.Annotations = map[string]string{v1alpha1.AnnotationApprove: s.code, v1alpha1.AnnotationApprovedBy: "mallory"}
 	})},
 	"a rollout resumed": {reason: v1alpha1.ReasonReady, write: changed(func(s *stage, tn *v1alpha1.Tenant) {
 		tn.Annotations = map[string]string{v1alpha1.AnnotationResume: s.Set.Status.Digest, v1alpha1.AnnotationRetry: "victim"}
@@ -228,7 +241,7 @@ var attempts = map[string]attempt{
 	}},
 	"an approval of the victim's migrations": {refused: apierrors.IsForbidden, write: func(t *testing.T, s *stage, _ *v1alpha1.Tenant) error {
 		set := s.Set.DeepCopy()
-		set.Annotations = map[string]string{v1alpha1.AnnotationApprove: set.Status.Digest}
+		set.Annotations = map[string]string{v1alpha1.AnnotationApprove: s.code, v1alpha1.AnnotationApprovedBy: "mallory"}
 		return s.mallory.Patch(t.Context(), set, client.MergeFrom(s.Set))
 	}},
 	"a login Secret of her own": {refused: apierrors.IsForbidden, write: other(func(s *stage) client.Object {
@@ -244,6 +257,7 @@ var attempts = map[string]attempt{
 func TestConfusedDeputy(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
+	s.propose(t)
 	precious := s.uri(t, s.victim)
 	n, held := 0, []string{}
 	for name, tt := range attempts {
@@ -322,6 +336,10 @@ func (s *stage) untouched(t *testing.T, uri string) {
 		t.Errorf("the victim's rows are %q", got)
 	}
 	s.Expect(t, s.victim, operator.Ready())
+	s.Expect(t, s.Set, awaitsApproval)
+	if p := s.Set.Status.Proposed; p == nil || p.Approve != s.code || s.victim.Status.Version != "3" {
+		t.Errorf("the victim is at version %s, and %+v waits for approval", s.victim.Status.Version, p)
+	}
 	claim := claimOf(s.Host("victim"))
 	s.Get(t, claim)
 	if diff := gocmp.Diff(string(s.victim.UID), claim.Spec.Holder.UID); diff != "" {
