@@ -166,6 +166,13 @@ func (f *fleet) ship(t *testing.T, budget int32) {
 	operator.Update(t, f.Servers, f.Set, func(ms *v1alpha1.MigrationSet) {
 		ms.Spec.Rollout.FailureBudget = new(intstr.FromInt32(budget))
 	})
+	// The operator may see the file before the budget else.
+	f.Await(t, f.limit, f.Set, func(bool) error {
+		if seen := f.Set.Status.ObservedGeneration; seen != f.Set.Generation {
+			return fmt.Errorf("the operator has seen generation %d of %d", seen, f.Set.Generation)
+		}
+		return nil
+	})
 	operator.Update(t, f.Servers, f.Files, func(files *corev1.ConfigMap) { files.Data[f.file()] = f.text() })
 }
 
