@@ -93,7 +93,7 @@ func TestLostSecretIsReplaced(t *testing.T) {
 	old := secret.DeepCopy()
 
 	s.Delete(t, secret)
-	s.Await(t, operator.Soon, secret, func(gone bool) error {
+	s.Await(t, operator.Eventually, secret, func(gone bool) error {
 		if gone || secret.UID == old.UID {
 			return fmt.Errorf("no new Secret")
 		}
@@ -102,7 +102,7 @@ func TestLostSecretIsReplaced(t *testing.T) {
 	if string(secret.Data["password"]) == string(old.Data["password"]) {
 		t.Error("the new Secret holds the old password")
 	}
-	operator.Poll(t, operator.Soon, func() error { return operator.LogsIn(t, string(secret.Data["uri"])) })
+	operator.Poll(t, operator.Eventually, func() error { return operator.LogsIn(t, string(secret.Data["uri"])) })
 	if operator.LogsIn(t, string(old.Data["uri"])) == nil {
 		t.Error("the old password still logs in")
 	}

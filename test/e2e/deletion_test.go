@@ -89,7 +89,7 @@ func awaitNamespaceGone(t *testing.T, namespace *corev1.Namespace) {
 // awaitNoClaims waits until nobody of a namespace holds a host.
 func awaitNoClaims(t *testing.T, namespace string) {
 	t.Helper()
-	operator.Poll(t, operator.Soon, func() error {
+	operator.Poll(t, operator.Eventually, func() error {
 		var claims v1alpha1.DomainClaimList
 		if err := servers.Admin.List(t.Context(), &claims); err != nil {
 			return err

@@ -74,7 +74,7 @@ var routeAttempts = map[string]attempt{
 		})
 		// Without the guard it is taken for the tenant's own, of which there is one too many.
 		a.CreateUnguarded(t, forged)
-		a.AwaitGone(t, operator.Soon, forged)
+		a.AwaitGone(t, operator.Eventually, forged)
 		a.AwaitReady(t, victim)
 		awaitWho(t, full(victim), a.whoami(victim.Spec.Domains[0]))
 		return full(victim), "denied; " + proof + "; deleted where there is no guard"

@@ -257,7 +257,10 @@ func TestHolding(t *testing.T) {
 // wantState waits until the status says what requests show: it follows the data plane's word.
 func wantState(t testing.TB, s *site, tenant *v1alpha1.Tenant, want v1alpha1.DomainState) {
 	t.Helper()
-	s.Await(t, operator.Soon, tenant, func(bool) error {
+	s.Await(t, operator.Eventually, tenant, func(bool) error {
+		if len(tenant.Status.Domains) == 0 {
+			return fmt.Errorf("the status has no domains, want %s", want)
+		}
 		for _, d := range tenant.Status.Domains {
 			if d.State != want {
 				return fmt.Errorf("%s is %s (%s), not %s", d.Host, d.State, d.Message, want)

@@ -98,8 +98,13 @@ func request(ctx context.Context, method, url, body string, headers ...string) (
 	return requestBy(ctx, traefik.Transport(), method, url, body, headers...)
 }
 
+// requestWithin bounds one request.
+const requestWithin = 30 * time.Second
+
 // requestBy is request by a transport of the caller's, which may trust certificates.
 func requestBy(ctx context.Context, by http.RoundTripper, method, url, body string, headers ...string) (a answer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestWithin)
+	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return a, err
@@ -135,7 +140,7 @@ func whoami(ctx context.Context, host string) (answer, error) {
 func awaitAnswer(t testing.TB, host, tenant string) answer {
 	t.Helper()
 	var a answer
-	operator.Poll(t, operator.Soon, func() (err error) {
+	operator.Poll(t, operator.Eventually, func() (err error) {
 		if a, err = whoami(t.Context(), host); err == nil && a.Tenant != tenant {
 			err = fmt.Errorf("%s is answered by tenant %q with status %d (%s), not by %s", host, a.Tenant, a.Status, a.Error.Code, tenant)
 		}

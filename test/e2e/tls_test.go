@@ -78,6 +78,8 @@ func (s *secureSite) custom(name string) string { return name + "." + s.site.Nam
 
 // handshake returns the certificate that the data plane shows for a server name.
 func handshake(ctx context.Context, name string) (*x509.Certificate, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestWithin)
+	defer cancel()
 	dialer := tls.Dialer{Config: &tls.Config{ServerName: name, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}}
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(traefik.HTTPSPort)))
 	if err != nil {
@@ -176,7 +178,7 @@ func TestEachDomainHasItsCertificate(t *testing.T) {
 	} {
 		transport := traefik.Transport()
 		transport.TLSClientConfig = &tls.Config{RootCAs: s.pool(), MinVersion: tls.VersionTLS12}
-		operator.Poll(t, operator.Soon, func() error {
+		operator.Poll(t, operator.Eventually, func() error {
 			a, err := requestBy(t.Context(), transport, http.MethodGet, from, "")
 			if err == nil && (a.Status != http.StatusMovedPermanently || a.Location != to) {
 				err = fmt.Errorf("%s answers %d %q, want 301 %q", from, a.Status, a.Location, to)
@@ -200,7 +202,7 @@ func TestEachDomainHasItsCertificate(t *testing.T) {
 	if _, err := s.sign(t.Context(), name, name, nil, shop); err != nil {
 		t.Fatal(err)
 	}
-	operator.Poll(t, operator.Soon, func() error {
+	operator.Poll(t, operator.Eventually, func() error {
 		cert, err := handshake(t.Context(), shop)
 		if err == nil && cert.SerialNumber.Cmp(old.SerialNumber) == 0 {
 			err = fmt.Errorf("the old certificate is shown")
@@ -272,6 +274,7 @@ func TestCertificateThatCannotBeHad(t *testing.T) {
 		}
 	}
 	operator.Update(t, s.Servers, s.Class, func(c *v1alpha1.TenantClass) { c.Spec.Domains.Custom.Verification = v1alpha1.VerifyByDNS })
+	s.AwaitReady(t, s.Class) // Nothing else says that the operator has seen the class before the Tenant.
 	unproved := s.custom("unproved")
 	globex := s.Tenant("globex", s.Host("globex"), unproved)
 	s.Create(t, globex)

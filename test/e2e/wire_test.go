@@ -90,7 +90,7 @@ func get(ctx context.Context, host, path string, headers ...string) (reply, erro
 // awaitWho waits until a request is answered by the wanted one.
 func awaitWho(t testing.TB, want string, ask func(context.Context) (reply, error)) {
 	t.Helper()
-	operator.Poll(t, operator.Soon, func() error {
+	operator.Poll(t, operator.Eventually, func() error {
 		r, err := ask(t.Context())
 		if err == nil && r.who() != want {
 			err = fmt.Errorf("answered by %q, not by %q (%s)", r.who(), want, r.Body)
