@@ -279,7 +279,7 @@ func TestArtifactOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.look(t)
-	if took := twenty(); took > 2*usual+5*time.Second {
+	if took := twenty(); took > 2*usual+10*sources.Patience {
 		t.Errorf("20 passes with a registry that hangs took %s, with one that answers %s", took, usual)
 	}
 	b.Expect(t, b.Set, operator.Ready())

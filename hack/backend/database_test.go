@@ -102,7 +102,7 @@ func (s *shop) endSessions(t *testing.T, name string) {
 	t.Helper()
 	conn := admin(t, s.database)
 	user := s.database + "_" + name + "_app"
-	deadline, tick := time.After(10*time.Second), time.NewTicker(10*time.Millisecond)
+	deadline, tick := time.After(time.Minute), time.NewTicker(10*time.Millisecond)
 	defer tick.Stop()
 	for {
 		var left int
@@ -207,7 +207,7 @@ func TestPoolIsReplacedUnderItsUser(t *testing.T) {
 func (s *shop) noSessions(t *testing.T) {
 	t.Helper()
 	conn := admin(t, "postgres")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

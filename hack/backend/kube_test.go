@@ -100,11 +100,11 @@ func (c *cluster) of(obj *unstructured.Unstructured) dynamic.ResourceInterface {
 	return c.admin.Resource(resource).Namespace(obj.GetNamespace())
 }
 
-// eventually tries until there is no error or ten seconds are over: the API server takes a moment
+// eventually tries until there is no error or a minute is over: the API server takes a moment
 // to serve a new kind, and to honour a new role.
 func eventually(t *testing.T, try func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -54,7 +54,7 @@ func TestCacheMakesOnce(t *testing.T) {
 	wait.Go(run)
 	<-building
 	wait.Go(run)
-	eventually(t, 10*time.Second, "the second one waits", func() bool {
+	eventually(t, time.Minute, "the second one waits", func() bool {
 		return strings.Contains(progress.String(), "waiting for another process")
 	})
 	close(finish)

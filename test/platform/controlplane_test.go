@@ -178,7 +178,7 @@ func TestControlPlaneDetached(t *testing.T) {
 		if err := syscall.Kill(proc.PID, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, 10*time.Second, "the server dies", func() bool { return !proc.running() })
+		eventually(t, time.Minute, "the server dies", func() bool { return !proc.running() })
 	}
 	mended := startControlPlane(t, ControlPlaneDetached(dir), WithControllerManager())
 	if _, err := clientset(t, first.Config).CoreV1().ConfigMaps("default").Get(ctx, "kept", metav1.GetOptions{}); err != nil {

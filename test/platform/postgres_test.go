@@ -193,7 +193,7 @@ func TestPostgresEndsWithItsProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	eventually(t, 10*time.Second, "the killed process's server ends", func() bool { return processGone(t, folder) })
+	eventually(t, time.Minute, "the killed process's server ends", func() bool { return processGone(t, folder) })
 	sweep(filepath.Dir(folder))
 	if !gone(folder) {
 		t.Error("the next process did not remove the folder of the killed one")
@@ -211,7 +211,7 @@ func TestPostgresDetached(t *testing.T) {
 	if err := syscall.Kill(first.proc.PID, syscall.SIGQUIT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 10*time.Second, "the server dies", func() bool { return !first.proc.running() })
+	eventually(t, time.Minute, "the server dies", func() bool { return !first.proc.running() })
 	mended := startPostgres(t, PostgresDetached(dir))
 	if mended.Port != first.Port || query(t, mended.AdminDSN(), "SELECT answer FROM kept") != "42" {
 		t.Error("the mended server has another port or lost its data")

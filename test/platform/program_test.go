@@ -48,18 +48,27 @@ func TestProgramEndsWhenAskedOrKilled(t *testing.T) {
 }
 
 func TestProgramThatFailsIsQuoted(t *testing.T) {
-	never := func(context.Context) error { return errors.New("not yet") }
 	for name, test := range map[string]struct {
-		script, want string
-		within       time.Duration
+		script, until, want string
+		within              time.Duration
 	}{
-		"ends":          {"echo no luck; exit 1", "no luck", 10 * time.Second},
-		"never ready":   {"echo thinking; exec sleep 60", "thinking", 500 * time.Millisecond},
-		"why not ready": {"exec sleep 60", "not yet", 300 * time.Millisecond},
+		"ends":          {"echo no luck; exit 1", "", "worker ended while starting (not yet); its log ends:\nno luck", time.Minute},
+		"never ready":   {"echo thinking; exec sleep 600", "thinking", "its log ends:\nthinking", time.Minute},
+		"why not ready": {"exec sleep 60", "", "not yet", 300 * time.Millisecond},
 	} {
-		_, err := StartProgram(t.Context(), ProgramConfig{
-			Name: "worker", Path: "/bin/sh", Args: []string{"-c", test.script}, Dir: t.TempDir(), Ready: never, Within: test.within,
+		dir := t.TempDir()
+		ctx, cancel := context.WithCancel(t.Context())
+		// The time is over when the words are in the log, however long that takes.
+		never := func(context.Context) error {
+			if test.until != "" && strings.HasPrefix(readTail(filepath.Join(dir, "worker.log"), 1), test.until) {
+				cancel()
+			}
+			return errors.New("not yet")
+		}
+		_, err := StartProgram(ctx, ProgramConfig{
+			Name: "worker", Path: "/bin/sh", Args: []string{"-c", test.script}, Dir: dir, Ready: never, Within: test.within,
 		})
+		cancel()
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error = %v, want %q in it", name, err, test.want)
 		}
@@ -81,7 +90,7 @@ func TestStopDetachedEndsAllItFinds(t *testing.T) {
 	if err := syscall.Kill(postgres.proc.PID, syscall.SIGQUIT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 10*time.Second, "the server dies", func() bool { return !postgres.proc.running() })
+	eventually(t, time.Minute, "the server dies", func() bool { return !postgres.proc.running() })
 
 	servers, err := Detached(dir)
 	if err != nil {

@@ -3,7 +3,6 @@ package scenarios
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,10 +13,7 @@ import (
 	"github.com/tenantry/tenantry/test/operator"
 )
 
-// within is what whoever has taken an API host down by mistake can expect.
-const within = 5 * time.Second
-
-// A class hears of its own hosts' routes at once: what the data plane says of them, and that one is gone.
+// A class hears of its own hosts' routes by a watch: what the data plane says of them, and that one is gone.
 func TestRoutesOfClassesAreWatched(t *testing.T) {
 	t.Parallel()
 	w := servers.World(t)
@@ -49,15 +45,15 @@ func TestRoutesOfClassesAreWatched(t *testing.T) {
 		}
 	}
 	say(metav1.ConditionTrue, gatewayv1.RouteReasonResolvedRefs)
-	w.AwaitWant(t, within, w.Class, operator.Ready())
+	w.AwaitWant(t, operator.Soon, w.Class, operator.Ready())
 	say(metav1.ConditionFalse, gatewayv1.RouteReasonRefNotPermitted)
-	w.AwaitWant(t, within, w.Class, operator.Waiting("Ready", v1alpha1.ReasonReferenceNotPermitted))
+	w.AwaitWant(t, operator.Soon, w.Class, operator.Waiting("Ready", v1alpha1.ReasonReferenceNotPermitted))
 	say(metav1.ConditionTrue, gatewayv1.RouteReasonResolvedRefs)
-	w.AwaitWant(t, within, w.Class, operator.Ready())
+	w.AwaitWant(t, operator.Soon, w.Class, operator.Ready())
 
 	was := route.UID
 	w.Delete(t, route)
-	operator.Poll(t, within, func() error {
+	operator.Poll(t, operator.Soon, func() error {
 		err := w.Admin.Get(t.Context(), client.ObjectKeyFromObject(route), route)
 		if err == nil && route.UID == was {
 			err = errors.New("the route is the old one")

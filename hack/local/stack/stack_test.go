@@ -49,7 +49,7 @@ func waitDead(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		running := pids(t, dir)
 		if !slices.ContainsFunc(names, func(name string) bool { return running[name] != 0 }) {
