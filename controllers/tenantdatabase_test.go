@@ -1,7 +1,6 @@
 package controllers_test
 
 import (
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/tenantry/tenantry/api/v1alpha1"
 	"github.com/tenantry/tenantry/internal/conditions"
 	"github.com/tenantry/tenantry/test/operator"
+	"github.com/tenantry/tenantry/test/platform"
 )
 
 // mendedSoon bounds how long a database rests before it is looked at again: nothing in Kubernetes
@@ -277,10 +277,10 @@ func (b *bench) noSecrets(t *testing.T, obj conditions.Object) {
 // closedPort is a port on which nobody listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, release, err := platform.DeadPort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	t.Cleanup(func() { _ = release() })
+	return strconv.Itoa(port)
 }

@@ -7,11 +7,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tenantry/tenantry/test/platform"
 )
 
 // Every way in which an answer can be wrong has words of its own, and they hold nothing that changes
@@ -51,14 +54,12 @@ func TestFailuresInWords(t *testing.T) {
 	secure.StartTLS()
 	defer secure.Close()
 	defer close(hang)
-	closed, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	port, release, err := platform.DeadPort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := closed.Addr().String()
-	if err := closed.Close(); err != nil {
-		t.Fatal(err)
-	}
+	defer func() { _ = release() }()
+	nobody := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	at, safely := plain.Listener.Addr().String(), secure.Listener.Addr().String()
 	authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}))
 	ok, alias := Expectation{Status: 200}, Expectation{RedirectTo: "acme.example"}

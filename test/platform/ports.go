@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // loopback is the address that servers listen on.
@@ -26,6 +27,24 @@ func freePorts(n int) (ports []int, err error) {
 		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil
+}
+
+// DeadPort holds a port on loopback on which nobody listens until it is released: connections are refused, and nobody
+// else is given the port.
+func DeadPort() (port int, release func() error, err error) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, nil, os.NewSyscallError("socket", err)
+	}
+	release = func() error { return os.NewSyscallError("close", syscall.Close(fd)) }
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return 0, nil, errors.Join(os.NewSyscallError("bind", err), release())
+	}
+	address, err := syscall.Getsockname(fd)
+	if err != nil {
+		return 0, nil, errors.Join(os.NewSyscallError("getsockname", err), release())
+	}
+	return address.(*syscall.SockaddrInet4).Port, release, nil
 }
 
 // portClash says whether a server's log tells that its port was taken.
