@@ -252,7 +252,7 @@ func MainThen(m *testing.M, s **Servers, then func() error, before ...func() err
 	return mainOf(m, s, Default, then, before)
 }
 
-func mainOf(m *testing.M, s **Servers, manifests string, then func() error, before []func() error) int {
+func mainOf(m *testing.M, s **Servers, manifests string, then func() error, before []func() error) (code int) {
 	if err := setLogger(); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "log:", err)
 		return 1
@@ -267,6 +267,7 @@ func mainOf(m *testing.M, s **Servers, manifests string, then func() error, befo
 	defer func() {
 		if err := servers.Stop(); err != nil {
 			_, _ = fmt.Fprintln(os.Stderr, "stop:", err)
+			code = max(code, 1)
 		}
 	}()
 	*s = servers
@@ -280,8 +281,12 @@ func mainOf(m *testing.M, s **Servers, manifests string, then func() error, befo
 			return 1
 		}
 	}
-	code := m.Run()
-	if then == nil || flag.Lookup("test.run").Value.String() != "" || flag.Lookup("test.skip").Value.String() != "" || flag.Lookup("test.list").Value.String() != "" {
+	code = m.Run()
+	if then == nil {
+		return code
+	}
+	if chosen := selection(); chosen != "" {
+		_, _ = fmt.Fprintln(os.Stderr, "the last look at the servers is left out: not all tests were run, because of", chosen)
 		return code
 	}
 	if err := then(); err != nil {
@@ -289,6 +294,16 @@ func mainOf(m *testing.M, s **Servers, manifests string, then func() error, befo
 		code = 1
 	}
 	return code
+}
+
+// selection names the flag by which some tests of the package are chosen, or none.
+func selection() string {
+	for _, name := range []string{"run", "skip", "list"} {
+		if flag.Lookup("test."+name).Value.String() != "" {
+			return "-" + name
+		}
+	}
+	return ""
 }
 
 func setLogger() error {
