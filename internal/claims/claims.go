@@ -131,7 +131,7 @@ func (k *Keeper) create(ctx context.Context, spec v1alpha1.DomainClaimSpec, labe
 		k.wild.RLock()
 		defer k.wild.RUnlock()
 	}
-	rival, err := k.rivals(ctx, spec, k.Live, nil)
+	rival, err := k.rivals(ctx, spec, k.eachLive, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (k *Keeper) awaitSeen(ctx context.Context, name string) error {
 // undisputed returns the claim, or an older one that excludes it, with a fault. There can only be one if
 // two operators worked at once; both then see the same.
 func (k *Keeper) undisputed(ctx context.Context, claim *v1alpha1.DomainClaim) (*v1alpha1.DomainClaim, error) {
-	rival, err := k.rivals(ctx, claim.Spec, k.Client, claim)
+	rival, err := k.rivals(ctx, claim.Spec, k.eachCached, claim)
 	if err != nil || rival == nil {
 		return claim, err
 	}
@@ -160,9 +160,9 @@ func (k *Keeper) undisputed(ctx context.Context, claim *v1alpha1.DomainClaim) (*
 }
 
 // rivals returns a claim of another holder that excludes the wanted one, or nil; where a claim is
-// given, only such as are older. Claims below a wildcard are read from the given reader, wildcards
-// from the cache, which shows all that were made by this process.
-func (k *Keeper) rivals(ctx context.Context, spec v1alpha1.DomainClaimSpec, below client.Reader, than *v1alpha1.DomainClaim) (*v1alpha1.DomainClaim, error) {
+// given, only such as are older. Claims below a wildcard are shown by the given function, wildcards are read
+// from the cache, which has all that were made by this process.
+func (k *Keeper) rivals(ctx context.Context, spec v1alpha1.DomainClaimSpec, each func(context.Context, visitor) error, than *v1alpha1.DomainClaim) (*v1alpha1.DomainClaim, error) {
 	if spec.Value != "" {
 		return nil, nil
 	}
@@ -183,7 +183,7 @@ func (k *Keeper) rivals(ctx context.Context, spec v1alpha1.DomainClaimSpec, belo
 		return nil, nil
 	}
 	var rival *v1alpha1.DomainClaim
-	err := k.each(ctx, below, func(c *v1alpha1.DomainClaim) bool {
+	err := each(ctx, func(c *v1alpha1.DomainClaim) bool {
 		if domains.Covers(spec.Host, c.Spec.Host) && excludes(c) {
 			rival = c
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/tenantry/tenantry/internal/claims"
 	"github.com/tenantry/tenantry/internal/domains"
 	"github.com/tenantry/tenantry/internal/fault"
+	"github.com/tenantry/tenantry/internal/namespaces"
 	"github.com/tenantry/tenantry/test/platform"
 )
 
@@ -183,6 +184,33 @@ func TestWildcardAmongMany(t *testing.T) {
 	rival, err := k.Hold(t.Context(), spec("acme", "*."+base), nil)
 	if fault.ReasonOf(err) != v1alpha1.ReasonDomainTaken || rival == nil || rival.Spec.Host != "zz."+base {
 		t.Errorf("the wildcard is claimed over another's host: %v, %v", rival, err)
+	}
+}
+
+// An operator for some namespaces reads through a filter, which claims pass as they are: it claims wildcards, is
+// refused those over hosts of others, and hands them to who proved them.
+func TestWildcardsOfAnOperatorForSomeNamespaces(t *testing.T) {
+	t.Parallel()
+	all := newKeeper(t)
+	some := namespaces.Set{"shop"}
+	k := &claims.Keeper{Client: some.Client(all.Client), Live: some.Reader(all.Live, all.Client)}
+	base := "x." + unique(t)
+	for _, host := range []string{"*." + base, "a." + base} {
+		if err := hold(t, k, "acme", host); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := hold(t, k, "globex", "*.a."+base); err == nil {
+		t.Error("a wildcard below another's is had")
+	}
+	if err := hold(t, k, "globex", "*."+unique(t)); err == nil {
+		t.Error("a wildcard over another's is had")
+	}
+	if _, err := k.Take(t.Context(), spec("globex", "*."+base), map[string]string{"of": "globex"}, yields); err != nil {
+		t.Fatal(err)
+	}
+	if has, below := holderOf(t, k, "*."+base), holderOf(t, k, "a."+base); has != "globex" || below != "" {
+		t.Errorf("the wildcard is %q's, and the host below it %q's", has, below)
 	}
 }
 

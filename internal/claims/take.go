@@ -61,7 +61,7 @@ func (k *Keeper) inTheWay(ctx context.Context, spec v1alpha1.DomainClaimSpec) ([
 	if !domains.IsWildcard(spec.Host) {
 		return claims, nil
 	}
-	err := k.each(ctx, k.Live, func(c *v1alpha1.DomainClaim) bool {
+	err := k.eachLive(ctx, func(c *v1alpha1.DomainClaim) bool {
 		if c.Spec.Value == "" && domains.Covers(spec.Host, c.Spec.Host) && !isHolders(c, spec) {
 			claims = append(claims, *c)
 		}
@@ -97,26 +97,36 @@ func (k *Keeper) write(ctx context.Context, spec v1alpha1.DomainClaimSpec, label
 	return claim, nil
 }
 
-// each lists all claims until visit has seen enough. The API server is read in pages; a cache knows none.
-func (k *Keeper) each(ctx context.Context, reader client.Reader, visit func(*v1alpha1.DomainClaim) (more bool)) error {
-	for next := ""; ; {
-		var page v1alpha1.DomainClaimList
-		var options []client.ListOption
-		if reader == k.Live {
-			options = append(options, client.Limit(pageSize), client.Continue(next))
-		}
-		if err := reader.List(ctx, &page, options...); err != nil {
-			return fmt.Errorf("list claims: %w", err)
-		}
-		for i := range page.Items {
-			if !visit(&page.Items[i]) {
-				return nil
-			}
-		}
-		if next = page.Continue; next == "" || reader != k.Live {
-			return nil
+// visitor is shown one claim after the other until it has seen enough.
+type visitor func(*v1alpha1.DomainClaim) (more bool)
+
+// eachLive shows all claims as the API server has them, which it is asked for in pages.
+func (k *Keeper) eachLive(ctx context.Context, visit visitor) error {
+	next, err := eachOf(ctx, k.Live, visit, client.Limit(pageSize))
+	for next != "" && err == nil {
+		next, err = eachOf(ctx, k.Live, visit, client.Limit(pageSize), client.Continue(next))
+	}
+	return err
+}
+
+// eachCached shows all claims that the cache has. It knows no pages.
+func (k *Keeper) eachCached(ctx context.Context, visit visitor) error {
+	_, err := eachOf(ctx, k.Client, visit)
+	return err
+}
+
+// eachOf shows one page, and returns where the next one begins if it is to be shown too.
+func eachOf(ctx context.Context, reader client.Reader, visit visitor, options ...client.ListOption) (next string, err error) {
+	var page v1alpha1.DomainClaimList
+	if err := reader.List(ctx, &page, options...); err != nil {
+		return "", fmt.Errorf("list claims: %w", err)
+	}
+	for i := range page.Items {
+		if !visit(&page.Items[i]) {
+			return "", nil
 		}
 	}
+	return page.Continue, nil
 }
 
 // labelled marks claims on values, which config/policy leaves out: the claim on the host itself

@@ -51,7 +51,7 @@ func TestNamespacedInstallation(t *testing.T) {
 	data.Database.Spec.AllowedNamespaces = &v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll}
 	product.Class.Spec.Databases[0].Namespace = data.Namespace
 	product.Create(t, data.Secret, data.Database, product.Files, product.Set, product.Class)
-	acme := product.Tenant("acme", product.Host("acme"))
+	acme := product.Tenant("acme", product.Host("acme"), "*."+product.Host("acme"))
 	acme.Spec.DeletionPolicy = v1alpha1.DeletionDelete
 	product.Create(t, acme)
 	product.AwaitReady(t, acme, data.Database, product.Set, product.Class)
