@@ -17,6 +17,7 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
+	"github.com/tenantry/tenantry/internal/domains"
 	"github.com/tenantry/tenantry/internal/fault"
 	"github.com/tenantry/tenantry/internal/routing"
 )
@@ -108,13 +109,15 @@ var gone = predicate.Funcs{
 	GenericFunc: func(event.GenericEvent) bool { return false },
 }
 
-// ofClaim finds the classes that declare the host of a claim.
+// ofClaim finds the classes that declare a host which the claim kept from them: its own, or one below its wildcard.
 func (r *Reconciler) ofClaim(ctx context.Context, o client.Object) []reconcile.Request {
 	claim, ok := o.(*v1alpha1.DomainClaim)
 	if !ok {
 		return nil
 	}
 	return r.which(ctx, func(c *v1alpha1.TenantClass) bool {
-		return slices.ContainsFunc(routing.ClassHosts(c), func(h routing.ClassHost) bool { return h.Host == claim.Spec.Host })
+		return slices.ContainsFunc(routing.ClassHosts(c), func(h routing.ClassHost) bool {
+			return h.Host == claim.Spec.Host || domains.Covers(claim.Spec.Host, h.Host)
+		})
 	})
 }

@@ -61,3 +61,28 @@ func TestRoutesOfClassesAreWatched(t *testing.T) {
 		return err
 	})
 }
+
+// A class hears at once that a wildcard over its host is given up.
+func TestClassHearsOfTheEndOfAWildcard(t *testing.T) {
+	t.Parallel()
+	w := servers.World(t)
+	w.Create(t, service(w.Namespace, "web"))
+	w.Make(t)
+	w.AwaitReady(t, w.Database, w.Set, w.Class)
+	acme := w.Tenant("acme", w.Host("acme"), "*."+w.Host("acme"))
+	w.Create(t, acme)
+	w.AwaitReady(t, acme)
+	api := "api." + w.Host("acme")
+	operator.Update(t, w.Servers, w.Class, func(c *v1alpha1.TenantClass) {
+		c.Spec.Routing = &v1alpha1.Routing{
+			Gateway: &v1alpha1.GatewayRouting{ParentRefs: []v1alpha1.GatewayReference{{
+				NamespacedReference: v1alpha1.NamespacedReference{Namespace: "gateways", Name: "edge"},
+			}}},
+			Backend:     v1alpha1.ServiceBackend{Name: "web", Port: 8080},
+			PublicHosts: []v1alpha1.PublicHost{{Host: api, Backend: v1alpha1.ServiceBackend{Namespace: w.Namespace, Name: "web", Port: 8080}}},
+		}
+	})
+	w.AwaitWant(t, operator.Eventually, w.Class, operator.Waiting("Ready", v1alpha1.ReasonDomainTaken, api))
+	operator.Update(t, w.Servers, acme, func(tn *v1alpha1.Tenant) { tn.Spec.Domains = tn.Spec.Domains[:1] })
+	w.AwaitWant(t, within, w.Class, operator.Waiting("Ready", v1alpha1.ReasonRouteNotAccepted, "has not looked at the route yet"))
+}
