@@ -100,6 +100,23 @@ func TestClassGivesHostsUp(t *testing.T) {
 	if claim.Spec.Role != v1alpha1.HostShared {
 		t.Errorf("the moved host is %s", claim.Spec.Role)
 	}
+
+	// A shared host is served by routes of tenants too.
+	acme := b.Tenant("acme")
+	b.Create(t, acme)
+	b.pass(t, acme)
+	operator.Update(t, b.Servers, b.Class, func(c *v1alpha1.TenantClass) { b.ownHosts(c, nil, []string{"www"}) })
+	b.pass(t, b.Class)
+	want("one shared dropped", "app", "www")
+	app := claimOn(b.Host("app"))
+	b.pass(t, app)
+	b.Expect(t, app, operator.Waiting("Ready", v1alpha1.ReasonHolderGone, "No TenantClass has "+b.Host("app")+" as a Shared host", "1 routes"))
+	b.pass(t, acme)
+	b.pass(t, app)
+	if !b.gone(t, app) {
+		t.Error("the claim on a shared host that nobody serves is kept")
+	}
+	want("the tenant passed", "www")
 }
 
 // A host that two classes declare is free when neither serves it, whichever of them claimed it first.

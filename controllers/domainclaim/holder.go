@@ -77,13 +77,14 @@ func holds(claim *v1alpha1.DomainClaim, owner *metav1.OwnerReference) bool {
 
 // lastRoutes counts the routes that keep a claim from being released. Of a Tenant that is gone all count:
 // garbage collection takes them. A class goes on with its other hosts, and any class that declared this
-// one may be the last to serve it.
+// one may be the last to serve it; on a shared host its tenants have routes of their own.
 func (r *Reconciler) lastRoutes(ctx context.Context, claim *v1alpha1.DomainClaim) (int, error) {
 	return r.routes(ctx, claim, func(owner *metav1.OwnerReference, hosts []string) bool {
 		if claim.Spec.Role == v1alpha1.HostTenant {
 			return holds(claim, owner)
 		}
-		return owner.Kind == "TenantClass" && owner.APIVersion == v1alpha1.GroupVersion.String() && slices.Contains(hosts, claim.Spec.Host)
+		served := owner.Kind == "TenantClass" || owner.Kind == "Tenant" && claim.Spec.Role == v1alpha1.HostShared
+		return served && owner.APIVersion == v1alpha1.GroupVersion.String() && slices.Contains(hosts, claim.Spec.Host)
 	})
 }
 
