@@ -87,10 +87,10 @@ func (k kind[T]) apply(ctx context.Context, p *Publisher, owner client.Object, h
 			continue
 		}
 		err = nil
-		switch {
-		case !found:
-			err = p.create(ctx, owner, w)
-		case k.mend(is, w):
+		if !found {
+			is, found, err = create(ctx, p, owner, w)
+		}
+		if found && k.mend(is, w) { // After an error there is none.
 			err = p.Update(ctx, is)
 		}
 		if err != nil {
@@ -144,22 +144,37 @@ func pointers[T any](items []T) []*T {
 	return list
 }
 
-// create never takes over what somebody else made under the same name. Our own that the cache does not
-// know yet is found there by the next pass.
-func (p *Publisher) create(ctx context.Context, owner, obj client.Object) error {
-	err := p.Create(ctx, obj)
-	if !apierrors.IsAlreadyExists(err) {
-		return err
+// create never takes over what somebody else made under the same name. Our own that the cache does not know yet
+// is returned, to be mended: it may serve hosts that are to be given up.
+func create[T client.Object](ctx context.Context, p *Publisher, owner client.Object, obj T) (is T, found bool, err error) {
+	if err := p.Create(ctx, obj); !apierrors.IsAlreadyExists(err) {
+		return is, false, err
 	}
-	is := obj.DeepCopyObject().(client.Object)
-	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(obj), is); err != nil {
-		return err
+	there, err := fresh(p, obj)
+	if err == nil {
+		err = p.Live.Get(ctx, client.ObjectKeyFromObject(obj), there)
 	}
-	if metav1.IsControlledBy(is, owner) {
-		return nil
+	switch {
+	case err != nil:
+		return is, false, err
+	case metav1.IsControlledBy(there, owner):
+		return there, true, nil
 	}
-	return fault.NewWaiting(v1alpha1.ReasonRouteNameTaken, time.Minute,
+	return is, false, fault.NewWaiting(v1alpha1.ReasonRouteNameTaken, time.Minute,
 		"A route named %q exists in namespace %q and belongs to somebody else; delete or rename it", obj.GetName(), obj.GetNamespace())
+}
+
+// fresh is an empty object of a kind: what is read into one that is not keeps what the answer leaves out.
+func fresh[T client.Object](p *Publisher, like T) (empty T, err error) {
+	gvk, err := p.GroupVersionKindFor(like)
+	if err != nil {
+		return empty, err
+	}
+	obj, err := p.Scheme().New(gvk)
+	if err != nil {
+		return empty, err
+	}
+	return obj.(T), nil
 }
 
 // contains says whether all of part is in whole.
