@@ -197,25 +197,48 @@ func inDomains(err error) error {
 	return &named
 }
 
-// releaseClaims gives up what the tenant holds beyond the claims of the given names, as far as it was claimed
-// before the given time: a claim that was handed to the tenant since is one that it has waited for. The
-// caller has seen that no route serves them any more. It returns how many are still there.
-func (r *Reconciler) releaseClaims(ctx context.Context, t *v1alpha1.Tenant, keep []string, before time.Time) (int, error) {
-	held, err := r.Claims.Of(ctx, t.UID)
+// releaseClaims gives up what the tenant holds and no longer wants, once no route of it answers there: by the API
+// server's word, for the cache may not know what a pass before this one has just made. What must stay until
+// then is looked at again soon.
+func (r *Reconciler) releaseClaims(ctx context.Context, s *scope) error {
+	held, err := r.heldBefore(ctx, s.tenant, s.started)
+	held = slices.DeleteFunc(held, s.wants)
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	answers, err := r.Publisher.Answering(ctx, s.tenant, s.tenant.Namespace, client.MatchingLabels{routing.LabelTenantUID: string(s.tenant.UID)})
 	if err != nil {
-		return 0, err
+		return err
 	}
-	left := 0
 	for _, c := range held {
-		if slices.Contains(keep, c.Name) || c.Spec.ClaimedAt != nil && c.Spec.ClaimedAt.After(before) {
-			continue
-		}
-		left++
-		if err := r.Claims.Release(ctx, c.DeepCopy()); err != nil {
-			return left, err
+		if answers(c.Spec.Host, c.Spec.Value) {
+			s.lookAgain(time.Second)
+		} else if err := r.Claims.Release(ctx, c.DeepCopy()); err != nil {
+			return err
 		}
 	}
-	return left, nil
+	return nil
+}
+
+// heldBefore are the claims that the tenant has had since before the given time: one that was handed to it since is
+// one that it has waited for.
+func (r *Reconciler) heldBefore(ctx context.Context, t *v1alpha1.Tenant, before time.Time) (held []*v1alpha1.DomainClaim, err error) {
+	all, err := r.Claims.Of(ctx, t.UID)
+	for _, c := range all {
+		if c.Spec.ClaimedAt == nil || !c.Spec.ClaimedAt.After(before) {
+			held = append(held, c)
+		}
+	}
+	return held, err
+}
+
+// wants says whether the tenant still wants a claim that it holds. Without its class, which names values and says
+// what is allowed, that is every value and each host of its spec.
+func (s *scope) wants(c *v1alpha1.DomainClaim) bool {
+	if s.class == nil {
+		return c.Spec.Value != "" || slices.Contains(hostsOf(s.tenant), c.Spec.Host)
+	}
+	return slices.Contains(s.claims, c.Name)
 }
 
 // merge makes one fault of several: the first one's reason, every one's message. It stalls only

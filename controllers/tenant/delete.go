@@ -341,9 +341,14 @@ func (r *Reconciler) removeSecrets(ctx context.Context, s *scope) error {
 }
 
 func (r *Reconciler) removeClaims(ctx context.Context, s *scope) error {
-	left, err := r.releaseClaims(ctx, s.tenant, nil, time.Now())
-	if err != nil || left == 0 {
+	held, err := r.heldBefore(ctx, s.tenant, time.Now())
+	if err != nil || len(held) == 0 {
 		return err
+	}
+	for _, c := range held { // removeRoutes has just seen that no route is left.
+		if err := r.Claims.Release(ctx, c.DeepCopy()); err != nil {
+			return err
+		}
 	}
 	return fault.NewWaiting(v1alpha1.ReasonDeleting, time.Second, "Releasing the tenant's domains")
 }

@@ -52,7 +52,7 @@ func (r *Reconciler) route(ctx context.Context, s *scope) (outcome, error) {
 	if err := r.register(ctx, s, s.entries()); err != nil {
 		return outcome{}, err
 	}
-	if _, err := r.releaseClaims(ctx, s.tenant, s.claims, s.started); err != nil {
+	if err := r.releaseClaims(ctx, s); err != nil {
 		return outcome{}, err
 	}
 	if err := r.unsecure(ctx, s); err != nil {
@@ -96,7 +96,7 @@ func (r *Reconciler) suspend(ctx context.Context, s *scope) (outcome, error) {
 	if err := r.register(ctx, s, nil); err != nil {
 		return outcome{}, err
 	}
-	if _, err := r.releaseClaims(ctx, s.tenant, s.claims, s.started); err != nil {
+	if err := r.releaseClaims(ctx, s); err != nil {
 		return outcome{}, err
 	}
 	if err := r.unsecure(ctx, s); err != nil {
