@@ -84,5 +84,5 @@ func TestClassHearsOfTheEndOfAWildcard(t *testing.T) {
 	})
 	w.AwaitWant(t, operator.Eventually, w.Class, operator.Waiting("Ready", v1alpha1.ReasonDomainTaken, api))
 	operator.Update(t, w.Servers, acme, func(tn *v1alpha1.Tenant) { tn.Spec.Domains = tn.Spec.Domains[:1] })
-	w.AwaitWant(t, within, w.Class, operator.Waiting("Ready", v1alpha1.ReasonRouteNotAccepted, "has not looked at the route yet"))
+	w.AwaitWant(t, operator.Soon, w.Class, operator.Waiting("Ready", v1alpha1.ReasonRouteNotAccepted, "has not looked at the route yet"))
 }
