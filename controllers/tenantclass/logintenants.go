@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tenantry/tenantry/api/v1alpha1"
@@ -74,15 +75,16 @@ func (r *Reconciler) living(ctx context.Context, class *v1alpha1.TenantClass, te
 // classOf asks the API server itself for the class of a Tenant that the cache does not have, "" where it is no more.
 // One where the operator does not look is waited for: it may be there.
 func (r *Reconciler) classOf(ctx context.Context, class *v1alpha1.TenantClass, t postgres.ClassTenant) (string, error) {
-	if r.Namespaces.Refuse(t.Namespace, "Tenant "+t.Name) != nil {
+	if !r.Namespaces.Has(t.Namespace) {
 		return class.Name, nil
 	}
 	tenant := &v1alpha1.Tenant{}
-	err := r.Logins.Live.Get(ctx, client.ObjectKey{Namespace: t.Namespace, Name: t.Name}, tenant)
-	if client.IgnoreNotFound(err) != nil {
+	switch err := r.Logins.Live.Get(ctx, client.ObjectKey{Namespace: t.Namespace, Name: t.Name}, tenant); {
+	case apierrors.IsNotFound(err):
+		return "", nil
+	case err != nil:
 		return "", fmt.Errorf("read Tenant %s/%s: %w", t.Namespace, t.Name, err)
-	}
-	if err != nil || string(tenant.UID) != t.UID {
+	case string(tenant.UID) != t.UID:
 		return "", nil
 	}
 	return tenant.Spec.ClassName, nil

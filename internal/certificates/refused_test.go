@@ -18,28 +18,31 @@ import (
 // What the API server says of one order is that host's fault; what the next pass finds otherwise is nobody's.
 func TestRefused(t *testing.T) {
 	kind := schema.GroupResource{Group: GroupVersion.Group, Resource: "certificates"}
-	over, cancel := context.WithCancel(t.Context())
-	cancel()
 	webhook := &apierrors.StatusError{ErrStatus: metav1.Status{
 		Code: http.StatusInternalServerError, Reason: metav1.StatusReasonInternalError, Message: `failed calling webhook "webhook.cert-manager.io"`,
 	}}
 	taken := fault.NewWaiting(v1alpha1.ReasonCertificateNameTaken, 0, "taken")
 	for name, tt := range map[string]struct {
-		ctx    context.Context
+		over   bool
 		err    error
 		reason string
 	}{
-		"nothing":               {t.Context(), nil, ""},
-		"webhook is down":       {t.Context(), webhook, v1alpha1.ReasonCertificateNotReady},
-		"quota or policy":       {t.Context(), apierrors.NewForbidden(kind, "c", errors.New("exceeded quota")), v1alpha1.ReasonCertificateNotReady},
-		"no answer in the time": {over, context.Canceled, v1alpha1.ReasonCertificateNotReady},
-		"conflict":              {t.Context(), apierrors.NewConflict(kind, "c", errors.New("changed")), ""},
-		"went meanwhile":        {t.Context(), apierrors.NewNotFound(kind, "c"), ""},
-		"nobody reached":        {t.Context(), errors.New("connection refused"), ""},
-		"a fault already":       {t.Context(), taken, v1alpha1.ReasonCertificateNameTaken},
+		"nothing":               {false, nil, ""},
+		"webhook is down":       {false, webhook, v1alpha1.ReasonCertificateNotReady},
+		"quota or policy":       {false, apierrors.NewForbidden(kind, "c", errors.New("exceeded quota")), v1alpha1.ReasonCertificateNotReady},
+		"no answer in the time": {true, context.Canceled, v1alpha1.ReasonCertificateNotReady},
+		"conflict":              {false, apierrors.NewConflict(kind, "c", errors.New("changed")), ""},
+		"went meanwhile":        {false, apierrors.NewNotFound(kind, "c"), ""},
+		"nobody reached":        {false, errors.New("connection refused"), ""},
+		"a fault already":       {false, taken, v1alpha1.ReasonCertificateNameTaken},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := refused(tt.ctx, Order{Host: "acme.com"}, tt.err)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if tt.over {
+				cancel()
+			}
+			got := refused(ctx, Order{Host: "acme.com"}, tt.err)
 			if !errors.Is(got, tt.err) {
 				t.Errorf("%v loses its cause", got)
 			}

@@ -175,7 +175,7 @@ func (c *catalog) migratorExists(t Tenant) error {
 // refusal says why a row is not t's to provision. It names the holder only to its own namesake.
 func (r *registered) refusal(t Tenant) error {
 	own, namesake := r.UID == t.UID, r.Namespace == t.Namespace && r.Name == t.Name
-	whose := ""
+	var whose string
 	switch {
 	case !own && !namesake:
 		return fault.NewInvalid(ReasonSchemaNameTaken, "schema %q is taken; choose another schemaName", r.Schema).Because(ErrNotOwner)
