@@ -228,7 +228,7 @@ func (b *bench) deny(t *testing.T, host string) {
 				Rule:       admissionv1.Rule{APIGroups: []string{gatewayv1.GroupName}, APIVersions: []string{"*"}, Resources: []string{"httproutes"}},
 			},
 		}}},
-		Validations: []admissionv1.Validation{{Expression: fmt.Sprintf("!(%q in object.spec.hostnames)", host), Message: "not on a Sunday"}},
+		Validations: []admissionv1.Validation{{Expression: fmt.Sprintf("!has(object.spec.hostnames) || !(%q in object.spec.hostnames)", host), Message: "not on a Sunday"}},
 	}}
 	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: b.Namespace}, Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
 		PolicyName: b.Namespace, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
