@@ -63,7 +63,7 @@ func (r *Reconciler) findClassSecret(ctx context.Context, s *scope) error {
 			continue // The class says so. Who has a login of its own works on.
 		case err != nil:
 			return err
-		case m.UID != "" && logins.OwnedBy(m, logins.ClassOwner(s.class)) && m.Annotations[v1alpha1.AnnotationDatabase] == logins.DatabaseName(s.tdb):
+		case logins.IsShared(m, s.class, s.tdb):
 			s.classSecret = m
 			return nil
 		}

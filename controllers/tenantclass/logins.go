@@ -219,8 +219,7 @@ func (l *login) moved(ctx context.Context) error {
 		return nil
 	}
 	meta, err := l.r.Logins.Meta(ctx, old)
-	if err != nil || meta.UID == "" || !logins.OwnedBy(meta, logins.ClassOwner(l.class)) ||
-		meta.Annotations[v1alpha1.AnnotationDatabase] != logins.DatabaseName(l.tdb) {
+	if err != nil || !logins.IsShared(meta, l.class, l.tdb) {
 		return err
 	}
 	return fault.NewWaiting(v1alpha1.ReasonSharedLoginNotReady, loginPoll,
