@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -319,24 +318,12 @@ func TestSoldDomainOfATenantInTrouble(t *testing.T) {
 	old.Create(t, old.backend())
 	old.settle(t)
 	own, host := old.Host("own"), old.Host("sold")
-	seller := old.wants(t, "seller", own, host)
-	for _, h := range []string{own, host} {
-		old.publish(challenge(t, seller, h))
-		old.look(t, h)
-	}
-	old.pass(t, seller)
-	old.acceptRoutes(t, seller)
-	old.pass(t, seller)
-	old.Expect(t, seller, operator.Ready())
+	seller := old.seller(t, own, host)
 	fresh := old.beside(t)
 	fresh.settle(t)
 	buyer := fresh.wants(t, "buyer", host)
 
-	secret := old.secret(t, seller)
-	old.Delete(t, secret)
-	old.Create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secret.Namespace, Name: secret.Name}})
-	old.pass(t, seller)
-	old.Expect(t, seller, operator.Waiting(v1alpha1.ConditionCredentialsReady, v1alpha1.ReasonSecretNameTaken))
+	old.troubled(t, seller)
 	if diff := cmp.Diff([]string{own, host}, old.hostnames(t)); diff != "" {
 		t.Errorf("hosts of the routes of a tenant in trouble (-want +got):\n%s", diff)
 	}

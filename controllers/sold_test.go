@@ -22,24 +22,12 @@ func TestSoldPrimaryOfATenantInTrouble(t *testing.T) {
 	old.Create(t, old.backend())
 	old.settle(t)
 	sold, alias, wild := old.Host("sold"), old.Host("alias"), "*."+old.Host("wild")
-	seller := old.wants(t, "seller", sold, alias, wild)
-	for _, h := range []string{sold, alias, wild} {
-		old.publish(challenge(t, seller, h))
-		old.look(t, h)
-	}
-	old.pass(t, seller)
-	old.acceptRoutes(t, seller)
-	old.pass(t, seller)
-	old.Expect(t, seller, operator.Ready())
+	seller := old.seller(t, sold, alias, wild)
 	fresh := old.beside(t)
 	fresh.settle(t)
 	buyer := fresh.wants(t, "buyer", sold)
 
-	secret := old.secret(t, seller)
-	old.Delete(t, secret)
-	old.Create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secret.Namespace, Name: secret.Name}})
-	old.pass(t, seller)
-	old.Expect(t, seller, operator.Waiting(v1alpha1.ConditionCredentialsReady, v1alpha1.ReasonSecretNameTaken))
+	secret := old.troubled(t, seller)
 	if diff := cmp.Diff([]string{wild, alias, sold}, old.hostnames(t)); diff != "" {
 		t.Errorf("hosts of the routes of a tenant in trouble (-want +got):\n%s", diff)
 	}
@@ -68,4 +56,30 @@ func TestSoldPrimaryOfATenantInTrouble(t *testing.T) {
 	if diff := cmp.Diff([]string{wild, alias}, old.hostnames(t)); diff != "" {
 		t.Errorf("hosts of the seller's routes out of trouble (-want +got):\n%s", diff)
 	}
+}
+
+// seller is a Ready tenant that has proved all its hosts.
+func (z *zone) seller(t *testing.T, hosts ...string) *v1alpha1.Tenant {
+	t.Helper()
+	seller := z.wants(t, "seller", hosts...)
+	for _, h := range hosts {
+		z.publish(challenge(t, seller, h))
+		z.look(t, h)
+	}
+	z.pass(t, seller)
+	z.acceptRoutes(t, seller)
+	z.pass(t, seller)
+	z.Expect(t, seller, operator.Ready())
+	return seller
+}
+
+// troubled puts a Secret of somebody else in the place of a tenant's own, so that its passes stop there.
+func (z *zone) troubled(t *testing.T, tn *v1alpha1.Tenant) *corev1.Secret {
+	t.Helper()
+	secret := z.secret(t, tn)
+	z.Delete(t, secret)
+	z.Create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secret.Namespace, Name: secret.Name}})
+	z.pass(t, tn)
+	z.Expect(t, tn, operator.Waiting(v1alpha1.ConditionCredentialsReady, v1alpha1.ReasonSecretNameTaken))
+	return secret
 }
